@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gate.bpf.c - the XDP program: parse, decide, act, count.
+ *
+ * Whatever cannot be parsed, looked up or built passes: the worst that a fault here may do is to
+ * let a connection in.
+ */
+#include "maps.h"
+
+#include "frame.h"
+#include "gate.h"
+#include "reset.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Set by the packet tests only: `now` comes with the packet, as 8 bytes of metadata. */
+const volatile _Bool test_clock = 0;
+
+/* What the parser hands to the judge. */
+struct seen {
+	struct attempt attempt;
+	__u64 now_ns;
+};
+
+/* What the program does with the frame. */
+enum act { ACT_PASS, ACT_DROP, ACT_RESET };
+
+static __always_inline __u64 gate_clock(const struct xdp_md *ctx)
+{
+	if (test_clock) {
+		const __u64 *now_ns = (void *)(long)ctx->data_meta;
+
+		if ((const void *)(now_ns + 1) <= (const void *)(long)ctx->data)
+			return *now_ns;
+	}
+	return bpf_ktime_get_coarse_ns();
+}
+
+static __always_inline void gate_count(struct counters *c, const struct decision *d, __u32 mode,
+				       __u32 family)
+{
+	__u64 i = mode;
+
+	i = i * FAMILIES + family;
+	i = i * CLASSES + d->class;
+	i = i * VERDICTS + d->verdict;
+	i = i * REASONS + d->reason;
+	/* One bound on one number is what the verifier of every kernel understands. */
+	asm volatile("" : "+r"(i));
+	if (i < sizeof(c->judged) / sizeof(__u64))
+		((__u64 *)c->judged)[i]++;
+	i = family * VERDICTS + d->verdict;
+	asm volatile("" : "+r"(i));
+	if (d->again && i < sizeof(c->again) / sizeof(__u64))
+		((__u64 *)c->again)[i]++;
+}
+
+/*
+ * Judges, counts, and says what to do with the frame. A global function, so that the verifier
+ * checks it once by itself and not anew for every shape of frame.
+ */
+__noinline int gate_run(struct seen *seen)
+{
+	struct decision d;
+	struct state st;
+	__u32 mode;
+
+	if (!seen || state_load(&st))
+		return ACT_PASS;
+	mode = gate_mode(st.policy, seen->now_ns);
+	if (!frame_address_guarded(st.policy, &seen->attempt.dest)) {
+		st.counters->frames[FRAME_OTHER_ADDRESS]++;
+		return ACT_PASS;
+	}
+	if (mode == MODE_OFF) {
+		st.counters->frames[FRAME_OFF]++;
+		return ACT_PASS;
+	}
+	st.counters->frames[FRAME_SYN]++;
+	d = gate_judge(&st, &seen->attempt, seen->now_ns);
+	gate_count(st.counters, &d, mode, seen->attempt.family);
+	if (mode != MODE_ENFORCE)
+		return ACT_PASS;
+	if (d.verdict == VERDICT_REFUSE)
+		return ACT_RESET;
+	return d.verdict == VERDICT_DEFER || d.verdict == VERDICT_DROP ? ACT_DROP : ACT_PASS;
+}
+
+static __always_inline int gate_reset(struct xdp_md *ctx, struct counters *c,
+				      const struct frame *f)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	__u64 had_bytes = data_end - data;
+	__u32 bytes;
+
+	/* Keeps the compiler from a 32-bit subtraction of pointers, which the verifier refuses. */
+	asm volatile("" : "+r"(had_bytes));
+	bytes = reset_build(data, data_end, f);
+	if (!bytes || bpf_xdp_adjust_tail(ctx, (int)(bytes - had_bytes))) {
+		c->reset_failed++;
+		return XDP_DROP;
+	}
+	return XDP_TX;
+}
+
+SEC("xdp")
+int sluice_gate(struct xdp_md *ctx)
+{
+	struct frame f = {};
+	struct seen seen;
+	struct state st;
+	enum frame_kind kind;
+
+	if (state_load(&st))
+		return XDP_PASS;
+	kind = frame_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, st.policy, &f);
+	if (kind != FRAME_SYN) {
+		st.counters->frames[kind]++;
+		return XDP_PASS;
+	}
+	seen.attempt = f.attempt;
+	seen.now_ns = gate_clock(ctx);
+	switch (gate_run(&seen)) {
+	case ACT_RESET:
+		return gate_reset(ctx, st.counters, &f);
+	case ACT_DROP:
+		return XDP_DROP;
+	}
+	return XDP_PASS;
+}

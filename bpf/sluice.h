@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sluice.h - the contract between the kernel program and user space.
+ *
+ * Plain data only: the shapes of the maps, the enumerations, and the tables of reasons and of
+ * frames that are not judged. Both sides include it, so does every native test. Whoever changes
+ * the size or the meaning of anything that lies in a pinned map raises SLUICE_ABI.
+ *
+ * Times are nanoseconds of CLOCK_MONOTONIC (the coarse clock of bpf_ktime_get_coarse_ns), named
+ * _ns. Addresses and ports are in network byte order unless the name ends in _host.
+ */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <linux/types.h>
+
+#define SLUICE_ABI 1
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((__always_inline__))
+#endif
+
+/*
+ * A pure function that the verifier checks by itself, once, and whose result it then knows nothing
+ * about. Cuts the paths that it has to walk from a product to a sum. Natively: plain inline.
+ */
+#ifdef __bpf__
+#define VERIFIED_ALONE __attribute__((__noinline__))
+#else
+#define VERIFIED_ALONE static inline
+#endif
+
+#define NSEC_PER_SEC  1000000000ULL
+#define NSEC_PER_MSEC 1000000ULL
+
+/* Bounds of what one policy set can name. The config check refuses more. */
+#define MAX_ADDRESSES  32
+#define MAX_INTERFACES 16
+
+/* Times of the two attempt tables: RFC 6298 (first retransmit after 1 s), tcp(7) tcp_syn_retries. */
+#define REMEMBER_MIN_NS	 (500 * NSEC_PER_MSEC) /* younger: a copy, not a retransmit */
+#define REMEMBER_MAX_NS	 (64 * NSEC_PER_SEC)   /* older: an attempt of its own */
+#define REPLAY_GAP_NS	 (500 * NSEC_PER_MSEC) /* an admitted SYN passes again at most this often */
+#define REPLAY_WINDOW_NS (63 * NSEC_PER_SEC)   /* and for this long */
+#define REPLAY_MAX	 10			/* and this many times; Linux sends 9 */
+
+/* One slot charged by a throttled source costs this many of an unknown one's. */
+#define THROTTLED_COST 10
+
+enum family { FAMILY_V4, FAMILY_V6, FAMILIES };
+
+enum class { CLASS_UNKNOWN, CLASS_TRUSTED, CLASS_KNOWN, CLASS_THROTTLED, CLASS_BLOCKED, CLASSES };
+
+/* What is decided about a SYN. In monitor mode it is decided and counted, and the SYN passes. */
+enum verdict {
+	VERDICT_PASS,	/* goes on into the TCP stack */
+	VERDICT_DEFER,	/* dropped: the client's own retransmit asks again */
+	VERDICT_HOLD,	/* waits in the kernel until its turn */
+	VERDICT_REFUSE, /* answered by RST: the client goes to the next MX at once */
+	VERDICT_DROP,	/* a copy of a SYN that was admitted: dropped, nothing is owed to it */
+	VERDICTS
+};
+
+/*
+ * The reasons, in the order of the gates (gate.h), each with the verdict of its gate, its name in
+ * metrics, status and logs, and the sentence for an operator. The order is part of the ABI.
+ */
+#define REASON_TABLE(X)                                                                            \
+	X(TRUSTED, PASS, "trusted", "a trusted source within trusted-rate passes every gate")      \
+	X(RETRANSMIT, PASS, "retransmit", "the SYN of an admitted attempt again: free, bounded")   \
+	X(REPLAY, DROP, "replay", "an admitted SYN repeated faster or longer than any TCP does")   \
+	X(BLOCKED, REFUSE, "blocked", "the source is listed as blocked")                           \
+	X(LOAD, REFUSE, "load", "the refuse tier is active: the load is at or above refuse-la")    \
+	X(SESSIONS, REFUSE, "sessions", "as many live sessions as max-sessions allows")            \
+	X(SOURCE_SESSIONS, DEFER, "source-sessions", "the source holds too many sessions")         \
+	X(SOURCE_TIME, DEFER, "source-time", "the source has used up its slot time")               \
+	X(FIRST_TIME, DEFER, "first-time", "delay tier: a newcomer waits for one SYN retransmit")  \
+	X(SOURCE_RATE, DEFER, "source-rate", "the source opens more than source-rate allows")      \
+	X(SUBNET_RATE, DEFER, "subnet-rate", "its subnet opens more than subnet-rate allows")      \
+	X(CONNECTION_RATE, DEFER, "connection-rate", "all together more than connection-rate")     \
+	X(BACKLOG, DEFER, "backlog", "the listener's accept queue has no room for this class")     \
+	X(CONTENDED, DEFER, "contended", "other CPUs charged the same bucket four times meanwhile") \
+	X(ADMITTED, PASS, "admitted", "conforms to every limit and is charged")
+
+enum reason {
+#define X(id, verdict, name, sentence) REASON_##id,
+	REASON_TABLE(X)
+#undef X
+	REASONS
+};
+
+/*
+ * What the parser says of a frame. Only FRAME_SYN is judged; everything else passes untouched and
+ * is counted by its name. The first group is simply not ours, the second is not understood.
+ */
+#define FRAME_TABLE(X)                                                                             \
+	X(SYN, "syn", "a SYN to a guarded port and address")                                       \
+	X(NOT_IP, "not-ip", "neither IPv4 nor IPv6")                                               \
+	X(NOT_TCP, "not-tcp", "IP, but not TCP")                                                   \
+	X(NOT_SYN, "not-syn", "TCP to a guarded port, but not a SYN")                              \
+	X(OTHER_PORT, "other-port", "TCP to a port that is not guarded")                           \
+	X(OTHER_ADDRESS, "other-address", "a SYN to a guarded port of an address that is not")     \
+	X(OFF, "off", "a SYN to a guarded port and address while the mode is off")                 \
+	X(TRUNCATED, "truncated", "the frame ends before the headers do")                          \
+	X(MALFORMED, "malformed", "an IP version, IHL or TCP data offset that cannot be")          \
+	X(BAD_LENGTH, "bad-length", "the IP length does not hold the headers or exceeds the frame") \
+	X(FRAGMENT, "fragment", "a fragment without the whole TCP header")                          \
+	X(VLAN_DEPTH, "vlan-depth", "more than two VLAN tags")                                     \
+	X(EXT_HEADERS, "ext-headers", "more than eight IPv6 extension headers")                    \
+	X(ROUTED, "routed", "an IPv6 routing header with hops left: the last stop is elsewhere")
+
+enum frame_kind {
+#define X(id, name, sentence) FRAME_##id,
+	FRAME_TABLE(X)
+#undef X
+	FRAME_KINDS
+};
+
+/* Frames up to this one in the table are not ours; those behind it were not understood. */
+#define FRAME_LAST_NOT_OURS FRAME_OFF
+
+enum mode { MODE_OFF, MODE_MONITOR, MODE_ENFORCE, MODES };
+
+/* The load predicates. They are independent; the tier shown is the most severe active one. */
+#define TIER_DELAY  1U
+#define TIER_QUEUE  2U
+#define TIER_REFUSE 4U
+#define TIER_ALL    (TIER_DELAY | TIER_QUEUE | TIER_REFUSE)
+
+/* An end that never comes, for overrides that last until they are released. */
+#define NEVER_NS (~0ULL)
+
+/* ::ffff:0:0/96 as it lies in memory: the third word of an IPv4 address (RFC 4291, 2.5.5.2). */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define V4_MAPPED_WORD 0xffff0000U
+#else
+#define V4_MAPPED_WORD 0x0000ffffU
+#endif
+
+/* An address of either family; IPv4 as ::ffff:a.b.c.d. */
+union addr {
+	__u8 byte[16];
+	__u32 word[4];
+	__u64 half[2];
+};
+
+/* All that a gate may know of a SYN. The first five fields are its identity as an attempt. */
+struct attempt {
+	union addr source;
+	union addr dest;
+	__u16 source_port;
+	__u16 dest_port;
+	__u32 isn;
+	__u32 family; /* enum family */
+};
+
+/*
+ * One token bucket's parameters; the state is a word of its own (gcra.h). The three tolerances
+ * are cumulative: see policy.c, which makes them from a rate and the bursts.
+ */
+struct bucket {
+	__u64 t_ns;	 /* what one connection owes: 1/rate */
+	__u64 tau1_ns;	 /* tolerance of the first SYN of an unknown source */
+	__u64 tau2_ns;	 /* of a remembered retransmit */
+	__u64 tau3_ns;	 /* of a known source */
+	__u64 debt_max_ns; /* the most that this policy can owe */
+};
+
+/* A manual setting with its own end: judged here, so it ends even if the daemon is dead. */
+struct override {
+	__u64 until_ns; /* 0: none; NEVER_NS: until released, or the lease lapses (tiers) */
+	__u32 value;	/* enum mode, or a set of TIER_ */
+	__u32 pad;
+};
+
+/* How much of an address makes a source or a subnet. The mask saves the program its shifts. */
+struct prefix {
+	union addr mask;
+	__u32 bits; /* of 128: an IPv4 /24 is 120 */
+	__u32 pad;
+};
+
+/* All that the program needs to judge. Two of them and an index: the idle one is filled. */
+struct policy {
+	__u32 mode;	   /* enum mode, from the config */
+	__u32 tiers;	   /* TIER_ set by the load; void when the lease has lapsed */
+	struct override mode_override;
+	struct override tier_override;
+	struct bucket global;
+	struct bucket global_queue; /* instead of global while the queue tier is active */
+	struct bucket per_subnet;
+	struct bucket per_source;   /* tau2: as tau1; tau3: twice that, for known sources */
+	struct bucket trusted;	    /* only t and tau1 are used */
+	struct bucket refuse;	    /* RSTs a second; only t and tau1 are used */
+	struct bucket remember;	    /* one CPU's share of defer-budget; only t and tau1 are used */
+	__u32 class_slot;	    /* which pair of class tries: 0 or 1 */
+	__u32 addresses;	    /* entries in address[]; 0: any */
+	struct prefix source[FAMILIES];
+	struct prefix subnet[FAMILIES];
+	union addr address[MAX_ADDRESSES];
+	__u8 port_bits[65536 / 8];  /* guarded ports: bit port % 8 of byte port / 8 */
+};
+
+/*
+ * The words that change under traffic, each in a cache line of its own, so that the line that
+ * every SYN reads (the first) is not the line that every admitted SYN writes (the second).
+ */
+struct control {
+	__u32 abi;
+	__u32 active;	   /* which policy set is in force: 0 or 1; flipped, never edited in place */
+	__u64 lease_until_ns; /* the controller lives; 0 before its first renewal */
+	__u64 seed[2];	   /* of the attempt fingerprints, random a load */
+	__u64 pad0[4];
+	__u64 global_tat_ns;
+	__u64 pad1[7];
+	__u64 trusted_tat_ns;
+	__u64 pad2[7];
+	__u64 refuse_tat_ns;
+	__u64 pad3[7];
+};
+
+/* Key of the source and the subnet table: a prefix and its length, so that a changed length
+ * never reads a word that was charged under another. */
+struct prefix_key {
+	union addr addr;
+	__u64 bits; /* of 128; this wide so that the key has no padding */
+};
+
+/* Key of the class tries: lpm_key of the kernel with the address of one family. */
+struct class_key_v4 {
+	__u32 bits;
+	__u32 addr;
+};
+
+struct class_key_v6 {
+	__u32 bits;
+	__u8 addr[16];
+};
+
+/* An attempt that was admitted: a retransmit of it passes, within bounds. */
+struct admitted {
+	__u64 at_ns;
+	__u64 passes; /* time of the last pass in ms << 8 | how many: one word, one exchange */
+};
+
+/* What each CPU counts. Read all at once by the daemon; written without locks. */
+struct counters {
+	__u64 judged[MODES][FAMILIES][CLASSES][VERDICTS][REASONS];
+	__u64 again[FAMILIES][VERDICTS]; /* of the judged: retransmits of a remembered attempt */
+	__u64 frames[FRAME_KINDS];	 /* FRAME_SYN: all that were judged */
+	__u64 trusted_over;		 /* SYNs of trusted sources beyond trusted-rate */
+	__u64 refuse_over;		 /* REFUSE that acted as DEFER: refuse-rate was spent */
+	__u64 reset_failed;		 /* REFUSE that acted as DEFER: the RST could not be built */
+	__u64 remember_over;		 /* DEFER not remembered: the budget was spent */
+	__u64 refund_lost;		 /* at most one T each was charged without an admission */
+	__u64 insert_failed;		 /* a full or busy table: judged without its word */
+	__u64 word_repaired;		 /* debts left over from another policy, put right */
+};
+
+_Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");
+_Static_assert(sizeof(struct control) == 256, "four cache lines");
+_Static_assert(sizeof(struct prefix_key) == 24, "no padding in a hash key");
+_Static_assert(sizeof(struct policy) % 8 == 0, "policy sets lie behind each other");
+_Static_assert(sizeof(struct counters) <= 32768, "PCPU_MIN_UNIT_SIZE bounds a per-CPU value");
+
+#endif

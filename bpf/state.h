@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * state.h - what the gate remembers, and the few look-ups and charges it asks for.
+ *
+ * The gate runs over the kernel's maps (maps.h) or over plain tables (tables.h: tests, replay).
+ * Whichever is included first provides
+ *
+ *	struct state		policy, control, counters and the remembering budget of this CPU
+ *	state_find(st, table, key)		a pointer to the value, or NULL
+ *	state_add(st, table, key, value)	0, or not 0: the key exists, or no room; it never
+ *					overwrites
+ *	state_class(st, attempt)		the class that the lists give the source
+ *
+ * and this file builds everything else from those three, once for both.
+ */
+#ifndef STATE_H
+#define STATE_H
+
+#include "gcra.h"
+#include "siphash.h"
+#include "sluice.h"
+
+/* Identity of an attempt: source, destination, ports, ISN, under the seed of this load. */
+static __always_inline __u64 state_fingerprint(const struct state *st, const struct attempt *a)
+{
+	__u64 ports_isn = (__u64)a->source_port << 48 | (__u64)a->dest_port << 32 | a->isn;
+	struct siphash s;
+
+	siphash_start(&s, st->control->seed);
+	if (a->family == FAMILY_V4) {
+		siphash_word(&s, (__u64)a->source.word[3] << 32 | a->dest.word[3]);
+		siphash_word(&s, ports_isn);
+		return siphash_end(&s, 2);
+	}
+	siphash_word(&s, a->source.half[0]);
+	siphash_word(&s, a->source.half[1]);
+	siphash_word(&s, a->dest.half[0]);
+	siphash_word(&s, a->dest.half[1]);
+	siphash_word(&s, ports_isn);
+	return siphash_end(&s, 5);
+}
+
+static __always_inline void state_prefix_key(struct prefix_key *key, const union addr *a,
+					     const struct prefix *p)
+{
+	key->addr.half[0] = a->half[0] & p->mask.half[0];
+	key->addr.half[1] = a->half[1] & p->mask.half[1];
+	key->bits = p->bits;
+}
+
+/* --- the attempts that were admitted ------------------------------------------------------- */
+
+enum replay { REPLAY_NEW, REPLAY_RETRANSMIT, REPLAY_TOO_MANY };
+
+/* passes: the time of the last pass with its low byte replaced by the number of passes. */
+#define REPLAY_COUNT(passes) ((passes) & 0xff)
+#define REPLAY_TIME(passes)  ((passes) & ~0xffULL)
+
+/*
+ * Is this SYN a retransmit of an attempt that was admitted? Then its SYN-ACK was lost, and it
+ * passes free: at most once per REPLAY_GAP_NS, REPLAY_MAX times within REPLAY_WINDOW_NS.
+ */
+static __always_inline enum replay state_replay(struct state *st, __u64 fingerprint, __u64 now_ns)
+{
+	struct admitted *seen = state_find(st, TABLE_ADMITTED, &fingerprint);
+	__u64 old;
+
+	if (!seen || now_ns - seen->at_ns >= REPLAY_WINDOW_NS)
+		return REPLAY_NEW;
+	old = *(volatile __u64 *)&seen->passes;
+	if (REPLAY_COUNT(old) >= REPLAY_MAX || now_ns < REPLAY_TIME(old) + REPLAY_GAP_NS)
+		return REPLAY_TOO_MANY;
+	/* A lost race means that another CPU has just let a copy pass. */
+	if (__sync_val_compare_and_swap(&seen->passes, old,
+					REPLAY_TIME(now_ns) | (REPLAY_COUNT(old) + 1)) != old)
+		return REPLAY_TOO_MANY;
+	return REPLAY_RETRANSMIT;
+}
+
+static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u64 now_ns)
+{
+	struct admitted fresh = {.at_ns = now_ns, .passes = REPLAY_TIME(now_ns)};
+	struct admitted *seen;
+
+	if (!state_add(st, TABLE_ADMITTED, &fingerprint, &fresh))
+		return;
+	seen = state_find(st, TABLE_ADMITTED, &fingerprint);
+	if (!seen) {
+		st->counters->insert_failed++;
+		return;
+	}
+	seen->at_ns = fresh.at_ns; /* an expired entry of the same attempt begins anew */
+	seen->passes = fresh.passes;
+}
+
+/* --- the attempts that were deferred ------------------------------------------------------- */
+
+enum memory { MEMORY_NONE, MEMORY_YOUNG, MEMORY_REMEMBERED };
+
+/* Has this attempt been deferred before, and is it now a retransmit? */
+static __always_inline enum memory state_recall(struct state *st, __u64 fingerprint, __u64 now_ns)
+{
+	__u64 *since_ns = state_find(st, TABLE_DEFERRED, &fingerprint);
+	__u64 age_ns;
+
+	if (!since_ns)
+		return MEMORY_NONE;
+	age_ns = now_ns - *since_ns;
+	if (age_ns > REMEMBER_MAX_NS)
+		return MEMORY_NONE;
+	return age_ns < REMEMBER_MIN_NS ? MEMORY_YOUNG : MEMORY_REMEMBERED;
+}
+
+/*
+ * Remembers a deferred attempt, within this CPU's share of the budget, so that a flood makes
+ * nothing expensive. Returns 0, or -1 when it is not remembered.
+ */
+static __always_inline int state_remember(struct state *st, __u64 fingerprint, __u64 now_ns)
+{
+	const struct bucket *b = &st->policy->remember;
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = b->t_ns, .tau_ns = b->tau1_ns};
+	__u64 *since_ns;
+
+	if (gcra_charge(st->remember_tat_ns, b, &op) != CHARGE_OK) {
+		st->counters->remember_over++;
+		return -1;
+	}
+	if (!state_add(st, TABLE_DEFERRED, &fingerprint, &now_ns))
+		return 0;
+	since_ns = state_find(st, TABLE_DEFERRED, &fingerprint);
+	if (!since_ns) {
+		st->counters->insert_failed++;
+		return -1;
+	}
+	*since_ns = now_ns; /* expired: an attempt of its own */
+	return 0;
+}
+
+/* --- the buckets of sources and subnets ---------------------------------------------------- */
+
+/* A word in a table, looked up once and charged later. An absent word is an empty bucket. */
+struct slot {
+	enum table table;
+	struct prefix_key key;
+	__u64 *word;
+	__u64 written_ns; /* what our charge left there; 0: nothing was charged */
+};
+
+static __always_inline void state_slot(struct state *st, struct slot *s, enum table table,
+				       const union addr *a, const struct prefix *p)
+{
+	s->table = table;
+	s->written_ns = 0;
+	state_prefix_key(&s->key, a, p);
+	s->word = state_find(st, table, &s->key);
+}
+
+static __always_inline __u64 state_slot_debt(const struct slot *s, __u64 now_ns,
+					     const struct bucket *b)
+{
+	return s->word ? gcra_look(*(volatile __u64 *)s->word, now_ns, b).debt_ns : 0;
+}
+
+/*
+ * Charges a slot. A new key is inserted without overwriting; when another CPU was first, its word
+ * is charged. No room in the table: the other buckets decide alone, which is counted. Returns an
+ * enum charge.
+ */
+static __always_inline int state_slot_charge(struct state *st, struct slot *s, __u64 now_ns,
+					     __u64 cost_ns, __u64 tau_ns, const struct bucket *b)
+{
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = cost_ns, .tau_ns = tau_ns};
+	int done;
+
+	if (!s->word) {
+		__u64 fresh = now_ns + cost_ns;
+
+		if (!state_add(st, s->table, &s->key, &fresh)) {
+			s->word = state_find(st, s->table, &s->key);
+			s->written_ns = fresh;
+			return CHARGE_OK;
+		}
+		s->word = state_find(st, s->table, &s->key);
+		if (!s->word) {
+			st->counters->insert_failed++;
+			return CHARGE_OK;
+		}
+	}
+	done = gcra_charge(s->word, b, &op);
+	if (done == CHARGE_OK) {
+		s->written_ns = op.written_ns;
+		st->counters->word_repaired += op.repaired;
+	}
+	return done;
+}
+
+static __always_inline void state_slot_refund(struct state *st, struct slot *s, __u64 cost_ns)
+{
+	if (!s->written_ns)
+		return;
+	if (!s->word || gcra_refund_exact(s->word, cost_ns, s->written_ns))
+		st->counters->refund_lost++;
+}
+
+#endif
