@@ -54,15 +54,15 @@ VERIFIED_ALONE int frame_forget(int offset)
 /* A judged frame, with what reset.h needs to answer it. Offsets are from the frame's start. */
 struct frame {
 	struct attempt attempt;
-	__u32 l3_offset;	 /* 14, 18 or 22: behind the VLAN tags */
+	__u32 l3_offset; /* 14, 18 or 22: behind the VLAN tags */
 	__u32 l4_offset;
 	__u32 payload_bytes; /* TCP payload of the SYN (TCP Fast Open, RFC 7413) */
 };
 
 /* Between two layers of the parse. */
 struct frame_l4 {
-	__u32 offset;	   /* of the TCP header */
-	__u32 bytes;	   /* of the IP payload from there on, by the IP header */
+	__u32 offset; /* of the TCP header */
+	__u32 bytes;  /* of the IP payload from there on, by the IP header */
 	__u32 first_fragment;
 };
 

@@ -86,8 +86,7 @@ __noinline int gate_run(struct seen *seen)
 	return d.verdict == VERDICT_DEFER || d.verdict == VERDICT_DROP ? ACT_DROP : ACT_PASS;
 }
 
-static __always_inline int gate_reset(struct xdp_md *ctx, struct counters *c,
-				      const struct frame *f)
+static __always_inline int gate_reset(struct xdp_md *ctx, struct counters *c, const struct frame *f)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	__u64 had_bytes = data_end - data;

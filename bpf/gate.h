@@ -132,8 +132,7 @@ static __always_inline int gate_charge(struct state *st, const struct bucket *gl
 				       struct slot *source, __u64 now_ns, enum reason *reason)
 {
 	const struct policy *p = st->policy;
-	struct gcra_op op = {
-		.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = t->global_ns};
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = t->global_ns};
 	int done = gcra_charge(&st->control->global_tat_ns, global, &op);
 
 	*reason = REASON_CONNECTION_RATE;

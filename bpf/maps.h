@@ -161,27 +161,24 @@ static __always_inline int state_add(struct state *st, enum table table, const v
 }
 
 /* No trie in the slot, or no match: unknown. */
-static __always_inline enum class state_class(struct state *st, const struct attempt *a)
+static __always_inline enum class state_class(struct state *st, const struct attempt *a) {
+	__u32 slot = st->policy->class_slot & 1; __u32 *class = NULL; void * trie;
+
+	if (a->family ==
+	    FAMILY_V4){struct class_key_v4 key = {.bits = 32, .addr = a->source.word[3]};
+
+		       trie = bpf_map_lookup_elem(&classes_v4, &slot);
+		       if (trie) class = bpf_map_lookup_elem(trie, &key);}
+else
 {
-	__u32 slot = st->policy->class_slot & 1;
-	__u32 *class = NULL;
-	void *trie;
+	struct class_key_v6 key = {.bits = 128};
 
-	if (a->family == FAMILY_V4) {
-		struct class_key_v4 key = {.bits = 32, .addr = a->source.word[3]};
-
-		trie = bpf_map_lookup_elem(&classes_v4, &slot);
-		if (trie)
-			class = bpf_map_lookup_elem(trie, &key);
-	} else {
-		struct class_key_v6 key = {.bits = 128};
-
-		__builtin_memcpy(key.addr, a->source.byte, sizeof(key.addr));
-		trie = bpf_map_lookup_elem(&classes_v6, &slot);
-		if (trie)
-			class = bpf_map_lookup_elem(trie, &key);
-	}
-	return class && *class < CLASSES ? *class : CLASS_UNKNOWN;
+	__builtin_memcpy(key.addr, a->source.byte, sizeof(key.addr));
+	trie = bpf_map_lookup_elem(&classes_v6, &slot);
+	if (trie)
+		class = bpf_map_lookup_elem(trie, &key);
+}
+return class && *class < CLASSES ? *class : CLASS_UNKNOWN;
 }
 
 #endif

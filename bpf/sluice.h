@@ -42,7 +42,7 @@
 #define REMEMBER_MAX_NS	 (64 * NSEC_PER_SEC)   /* older: an attempt of its own */
 #define REPLAY_GAP_NS	 (500 * NSEC_PER_MSEC) /* an admitted SYN passes again at most this often */
 #define REPLAY_WINDOW_NS (63 * NSEC_PER_SEC)   /* and for this long */
-#define REPLAY_MAX	 10			/* and this many times; Linux sends 9 */
+#define REPLAY_MAX	 10		       /* and this many times; Linux sends 9 */
 
 /* One slot charged by a throttled source costs this many of an unknown one's. */
 #define THROTTLED_COST 10
@@ -65,55 +65,57 @@ enum verdict {
  * The reasons, in the order of the gates (gate.h), each with the verdict of its gate, its name in
  * metrics, status and logs, and the sentence for an operator. The order is part of the ABI.
  */
-#define REASON_TABLE(X)                                                                            \
-	X(TRUSTED, PASS, "trusted", "a trusted source within trusted-rate passes every gate")      \
-	X(RETRANSMIT, PASS, "retransmit", "the SYN of an admitted attempt again: free, bounded")   \
-	X(REPLAY, DROP, "replay", "an admitted SYN repeated faster or longer than any TCP does")   \
-	X(BLOCKED, REFUSE, "blocked", "the source is listed as blocked")                           \
-	X(LOAD, REFUSE, "load", "the refuse tier is active: the load is at or above refuse-la")    \
-	X(SESSIONS, REFUSE, "sessions", "as many live sessions as max-sessions allows")            \
-	X(SOURCE_SESSIONS, DEFER, "source-sessions", "the source holds too many sessions")         \
-	X(SOURCE_TIME, DEFER, "source-time", "the source has used up its slot time")               \
-	X(FIRST_TIME, DEFER, "first-time", "delay tier: a newcomer waits for one SYN retransmit")  \
-	X(SOURCE_RATE, DEFER, "source-rate", "the source opens more than source-rate allows")      \
-	X(SUBNET_RATE, DEFER, "subnet-rate", "its subnet opens more than subnet-rate allows")      \
-	X(CONNECTION_RATE, DEFER, "connection-rate", "all together more than connection-rate")     \
-	X(BACKLOG, DEFER, "backlog", "the listener's accept queue has no room for this class")     \
-	X(CONTENDED, DEFER, "contended", "other CPUs charged the same bucket four times meanwhile") \
+#define REASON_TABLE(X)                                                                           \
+	X(TRUSTED, PASS, "trusted", "a trusted source within trusted-rate passes every gate")     \
+	X(RETRANSMIT, PASS, "retransmit", "the SYN of an admitted attempt again: free, bounded")  \
+	X(REPLAY, DROP, "replay", "an admitted SYN repeated faster or longer than any TCP does")  \
+	X(BLOCKED, REFUSE, "blocked", "the source is listed as blocked")                          \
+	X(LOAD, REFUSE, "load", "the refuse tier is active: the load is at or above refuse-la")   \
+	X(SESSIONS, REFUSE, "sessions", "as many live sessions as max-sessions allows")           \
+	X(SOURCE_SESSIONS, DEFER, "source-sessions", "the source holds too many sessions")        \
+	X(SOURCE_TIME, DEFER, "source-time", "the source has used up its slot time")              \
+	X(FIRST_TIME, DEFER, "first-time", "delay tier: a newcomer waits for one SYN retransmit") \
+	X(SOURCE_RATE, DEFER, "source-rate", "the source opens more than source-rate allows")     \
+	X(SUBNET_RATE, DEFER, "subnet-rate", "its subnet opens more than subnet-rate allows")     \
+	X(CONNECTION_RATE, DEFER, "connection-rate", "all together more than connection-rate")    \
+	X(BACKLOG, DEFER, "backlog", "the listener's accept queue has no room for this class")    \
+	X(CONTENDED, DEFER, "contended",                                                          \
+	  "other CPUs charged the same bucket four times meanwhile")                              \
 	X(ADMITTED, PASS, "admitted", "conforms to every limit and is charged")
 
 enum reason {
 #define X(id, verdict, name, sentence) REASON_##id,
 	REASON_TABLE(X)
 #undef X
-	REASONS
+		REASONS
 };
 
 /*
  * What the parser says of a frame. Only FRAME_SYN is judged; everything else passes untouched and
  * is counted by its name. The first group is simply not ours, the second is not understood.
  */
-#define FRAME_TABLE(X)                                                                             \
-	X(SYN, "syn", "a SYN to a guarded port and address")                                       \
-	X(NOT_IP, "not-ip", "neither IPv4 nor IPv6")                                               \
-	X(NOT_TCP, "not-tcp", "IP, but not TCP")                                                   \
-	X(NOT_SYN, "not-syn", "TCP to a guarded port, but not a SYN")                              \
-	X(OTHER_PORT, "other-port", "TCP to a port that is not guarded")                           \
-	X(OTHER_ADDRESS, "other-address", "a SYN to a guarded port of an address that is not")     \
-	X(OFF, "off", "a SYN to a guarded port and address while the mode is off")                 \
-	X(TRUNCATED, "truncated", "the frame ends before the headers do")                          \
-	X(MALFORMED, "malformed", "an IP version, IHL or TCP data offset that cannot be")          \
-	X(BAD_LENGTH, "bad-length", "the IP length does not hold the headers or exceeds the frame") \
-	X(FRAGMENT, "fragment", "a fragment without the whole TCP header")                          \
-	X(VLAN_DEPTH, "vlan-depth", "more than two VLAN tags")                                     \
-	X(EXT_HEADERS, "ext-headers", "more than eight IPv6 extension headers")                    \
+#define FRAME_TABLE(X)                                                                         \
+	X(SYN, "syn", "a SYN to a guarded port and address")                                   \
+	X(NOT_IP, "not-ip", "neither IPv4 nor IPv6")                                           \
+	X(NOT_TCP, "not-tcp", "IP, but not TCP")                                               \
+	X(NOT_SYN, "not-syn", "TCP to a guarded port, but not a SYN")                          \
+	X(OTHER_PORT, "other-port", "TCP to a port that is not guarded")                       \
+	X(OTHER_ADDRESS, "other-address", "a SYN to a guarded port of an address that is not") \
+	X(OFF, "off", "a SYN to a guarded port and address while the mode is off")             \
+	X(TRUNCATED, "truncated", "the frame ends before the headers do")                      \
+	X(MALFORMED, "malformed", "an IP version, IHL or TCP data offset that cannot be")      \
+	X(BAD_LENGTH, "bad-length",                                                            \
+	  "the IP length does not hold the headers or exceeds the frame")                      \
+	X(FRAGMENT, "fragment", "a fragment without the whole TCP header")                     \
+	X(VLAN_DEPTH, "vlan-depth", "more than two VLAN tags")                                 \
+	X(EXT_HEADERS, "ext-headers", "more than eight IPv6 extension headers")                \
 	X(ROUTED, "routed", "an IPv6 routing header with hops left: the last stop is elsewhere")
 
 enum frame_kind {
 #define X(id, name, sentence) FRAME_##id,
 	FRAME_TABLE(X)
 #undef X
-	FRAME_KINDS
+		FRAME_KINDS
 };
 
 /* Frames up to this one in the table are not ours; those behind it were not understood. */
@@ -159,10 +161,10 @@ struct attempt {
  * are cumulative: see policy.c, which makes them from a rate and the bursts.
  */
 struct bucket {
-	__u64 t_ns;	 /* what one connection owes: 1/rate */
-	__u64 tau1_ns;	 /* tolerance of the first SYN of an unknown source */
-	__u64 tau2_ns;	 /* of a remembered retransmit */
-	__u64 tau3_ns;	 /* of a known source */
+	__u64 t_ns;	   /* what one connection owes: 1/rate */
+	__u64 tau1_ns;	   /* tolerance of the first SYN of an unknown source */
+	__u64 tau2_ns;	   /* of a remembered retransmit */
+	__u64 tau3_ns;	   /* of a known source */
 	__u64 debt_max_ns; /* the most that this policy can owe */
 };
 
@@ -182,23 +184,23 @@ struct prefix {
 
 /* All that the program needs to judge. Two of them and an index: the idle one is filled. */
 struct policy {
-	__u32 mode;	   /* enum mode, from the config */
-	__u32 tiers;	   /* TIER_ set by the load; void when the lease has lapsed */
+	__u32 mode;  /* enum mode, from the config */
+	__u32 tiers; /* TIER_ set by the load; void when the lease has lapsed */
 	struct override mode_override;
 	struct override tier_override;
 	struct bucket global;
 	struct bucket global_queue; /* instead of global while the queue tier is active */
 	struct bucket per_subnet;
-	struct bucket per_source;   /* tau2: as tau1; tau3: twice that, for known sources */
-	struct bucket trusted;	    /* only t and tau1 are used */
-	struct bucket refuse;	    /* RSTs a second; only t and tau1 are used */
-	struct bucket remember;	    /* one CPU's share of defer-budget; only t and tau1 are used */
-	__u32 class_slot;	    /* which pair of class tries: 0 or 1 */
-	__u32 addresses;	    /* entries in address[]; 0: any */
+	struct bucket per_source; /* tau2: as tau1; tau3: twice that, for known sources */
+	struct bucket trusted;	  /* only t and tau1 are used */
+	struct bucket refuse;	  /* RSTs a second; only t and tau1 are used */
+	struct bucket remember;	  /* one CPU's share of defer-budget; only t and tau1 are used */
+	__u32 class_slot;	  /* which pair of class tries: 0 or 1 */
+	__u32 addresses;	  /* entries in address[]; 0: any */
 	struct prefix source[FAMILIES];
 	struct prefix subnet[FAMILIES];
 	union addr address[MAX_ADDRESSES];
-	__u8 port_bits[65536 / 8];  /* guarded ports: bit port % 8 of byte port / 8 */
+	__u8 port_bits[65536 / 8]; /* guarded ports: bit port % 8 of byte port / 8 */
 };
 
 /*
@@ -207,9 +209,9 @@ struct policy {
  */
 struct control {
 	__u32 abi;
-	__u32 active;	   /* which policy set is in force: 0 or 1; flipped, never edited in place */
+	__u32 active; /* which policy set is in force: 0 or 1; flipped, never edited in place */
 	__u64 lease_until_ns; /* the controller lives; 0 before its first renewal */
-	__u64 seed[2];	   /* of the attempt fingerprints, random a load */
+	__u64 seed[2];	      /* of the attempt fingerprints, random a load */
 	__u64 pad0[4];
 	__u64 global_tat_ns;
 	__u64 pad1[7];
@@ -250,11 +252,11 @@ struct counters {
 	__u64 frames[FRAME_KINDS];	 /* FRAME_SYN: all that were judged */
 	__u64 trusted_over;		 /* SYNs of trusted sources beyond trusted-rate */
 	__u64 refuse_over;		 /* REFUSE that acted as DEFER: refuse-rate was spent */
-	__u64 reset_failed;		 /* REFUSE that acted as DEFER: the RST could not be built */
-	__u64 remember_over;		 /* DEFER not remembered: the budget was spent */
-	__u64 refund_lost;		 /* at most one T each was charged without an admission */
-	__u64 insert_failed;		 /* a full or busy table: judged without its word */
-	__u64 word_repaired;		 /* debts left over from another policy, put right */
+	__u64 reset_failed;  /* REFUSE that acted as DEFER: the RST could not be built */
+	__u64 remember_over; /* DEFER not remembered: the budget was spent */
+	__u64 refund_lost;   /* at most one T each was charged without an admission */
+	__u64 insert_failed; /* a full or busy table: judged without its word */
+	__u64 word_repaired; /* debts left over from another policy, put right */
 };
 
 _Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");

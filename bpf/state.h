@@ -53,7 +53,7 @@ static __always_inline void state_prefix_key(struct prefix_key *key, const union
 enum replay { REPLAY_NEW, REPLAY_RETRANSMIT, REPLAY_TOO_MANY };
 
 /* passes: the time of the last pass with its low byte replaced by the number of passes. */
-#define REPLAY_COUNT(passes) ((passes) & 0xff)
+#define REPLAY_COUNT(passes) ((passes)&0xff)
 #define REPLAY_TIME(passes)  ((passes) & ~0xffULL)
 
 /*

@@ -156,20 +156,16 @@ static inline int state_add(struct state *st, enum table table, const void *key,
 	return plain_add(&st->table[table], key, value);
 }
 
-static inline enum class state_class(struct state *st, const struct attempt *a)
-{
+static inline enum class state_class(struct state *st, const struct attempt *a) {
 	const struct plain_class *best = NULL;
 
-	for (__u32 i = 0; i < st->class_count; i++) {
-		const struct plain_class *c = &st->classes[i];
+	for (__u32 i = 0; i < st->class_count;
+	     i++){const struct plain_class *c = &st->classes[i];
 
-		if (((a->source.half[0] ^ c->addr.half[0]) & c->prefix.mask.half[0]) ||
-		    ((a->source.half[1] ^ c->addr.half[1]) & c->prefix.mask.half[1]))
-			continue;
-		if (!best || c->prefix.bits > best->prefix.bits)
-			best = c;
-	}
-	return best ? best->class : CLASS_UNKNOWN;
+		  if (((a->source.half[0] ^ c->addr.half[0]) & c->prefix.mask.half[0]) ||
+		      ((a->source.half[1] ^ c->addr.half[1]) & c->prefix.mask.half[1])) continue;
+		  if (!best || c->prefix.bits > best->prefix.bits) best = c;}
+return best ? best->class : CLASS_UNKNOWN;
 }
 
 #endif

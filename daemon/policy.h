@@ -16,8 +16,8 @@ struct policy_tables {
 	uint32_t sources, subnets, admitted, deferred;
 };
 
-#define POLICY_TABLE_MIN     1024
-#define POLICY_ADMITTED_MAX  (1U << 20)
+#define POLICY_TABLE_MIN    1024
+#define POLICY_ADMITTED_MAX (1U << 20)
 
 /* Nanoseconds between two at this rate, rounded to the nearest; 0 for a rate that is off. */
 uint64_t policy_interval_ns(const struct rate *r);

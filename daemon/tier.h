@@ -22,14 +22,14 @@
 struct tier_limits {
 	uint32_t delay_la_centi, queue_la_centi, refuse_la_centi;
 	uint32_t leave_ratio_percent;
-	bool sendmail;	     /* compat: the load is rounded to a whole number, no leave-ratio */
+	bool sendmail; /* compat: the load is rounded to a whole number, no leave-ratio */
 	uint64_t hold_ns;
 	uint64_t refuse_max_ns;
 };
 
 /* The controller's memory. All zero is normal. */
 struct tier_state {
-	uint32_t active; /* TIER_ set */
+	uint32_t active;		 /* TIER_ set */
 	uint64_t since_ns[TIER_COUNT];	 /* when delay, queue, refuse became active */
 	uint64_t refuse_paused_until_ns; /* refuse-max was reached: queue instead, until then */
 };
@@ -37,9 +37,9 @@ struct tier_state {
 /* One sample. */
 struct tier_input {
 	uint64_t now_ns;
-	bool readable;	     /* false: the load is unknown, which counts as normal */
+	bool readable; /* false: the load is unknown, which counts as normal */
 	uint32_t load_centi;
-	uint32_t blocked;    /* tasks in uninterruptible sleep, procs_blocked of /proc/stat */
+	uint32_t blocked; /* tasks in uninterruptible sleep, procs_blocked of /proc/stat */
 };
 
 enum tier_why {

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+#   make             build/sluiced and build/sluice
+#   make check       all rings of tests: unit, packet, net (as root)
+#   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
+#   make lint        cppcheck, clang-tidy, both compilers, shell syntax
+#   make format      make format-check
+#
+# V=1 shows the commands. CC=clang builds user space with clang.
+
+PREFIX     ?= /usr
+SBINDIR    ?= $(PREFIX)/sbin
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+
+CC         ?= gcc
+CLANG      ?= clang
+BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+B          ?= build
+
+V ?= 0
+ifeq ($(V),1)
+  Q =
+  msg =
+else
+  Q = @
+  msg = @printf '  %-7s %s\n' '$(1)' '$(2)';
+  MAKEFLAGS += --no-print-directory
+endif
+
+VERSION  := 0.1.0
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CPPFLAGS += -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -Ibpf -Idaemon
+HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CFLAGS   ?= -O2 -g
+CFLAGS_ALL = -std=c11 $(WARNINGS) $(HARDEN) $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+
+# The kernel's user headers of the machine, or the BPF build does not find asm/types.h.
+TRIPLET    := $(shell $(CC) -dumpmachine 2>/dev/null)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(TRIPLET) -Ibpf
+
+DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lcap -lpthread
+TOOL_LIBS   := -ljansson
+# Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
+PURE        := config policy tier classes
+
+HEADERS   := $(wildcard bpf/*.h daemon/*.h tools/*.h tests/*/*.h)
+DAEMON_O  := $(patsubst daemon/%.c,$(B)/daemon/%.o,$(wildcard daemon/*.c))
+TOOLS_O   := $(patsubst tools/%.c,$(B)/tools/%.o,$(wildcard tools/*.c))
+PURE_C    := $(wildcard $(PURE:%=daemon/%.c))
+UNIT_C    := $(wildcard tests/unit/*.c)
+PACKET_C  := $(wildcard tests/packet/*.c)
+
+.PHONY: all check check-unit check-packet check-net install lint format format-check clean
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+all: $(B)/sluiced $(B)/sluice
+
+$(B)/%/:
+	$(Q)mkdir -p $@
+
+$(B)/gate.bpf.o: bpf/gate.bpf.c $(wildcard bpf/*.h) | $(B)/daemon/
+	$(call msg,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(B)/gate.skel.h: $(B)/gate.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name gate_bpf > $@
+
+$(B)/daemon/kernel.o: $(B)/gate.skel.h
+$(B)/daemon/%.o: daemon/%.c $(HEADERS) | $(B)/daemon/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -isystem $(B) $(CFLAGS_ALL) -c $< -o $@
+
+$(B)/tools/%.o: tools/%.c $(HEADERS) | $(B)/tools/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c $< -o $@
+
+$(B)/sluiced: $(DAEMON_O)
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(DAEMON_LIBS) -o $@
+
+$(B)/sluice: $(TOOLS_O)
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(TOOL_LIBS) -o $@
+
+# --- tests ------------------------------------------------------------------------------------
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(HEADERS) | $(B)/tests/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -std=c11 $(WARNINGS) -O1 -g $(SANITIZE) \
+		$(UNIT_C) $(PURE_C) -lcunit -linih -lm -lpthread -o $@
+
+$(B)/tests/packet: $(PACKET_C) daemon/policy.c $(B)/gate.skel.h $(HEADERS) | $(B)/tests/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
+		$(PACKET_C) daemon/policy.c -lbpf -lelf -lz -o $@
+
+check-unit: $(B)/tests/unit
+	$(Q)tests/run unit
+check-packet: $(B)/tests/packet
+	$(Q)tests/run packet
+check-net: all
+	$(Q)tests/run net
+check: all $(B)/tests/unit $(B)/tests/packet
+	$(Q)tests/run unit packet net
+
+# --- the rest ---------------------------------------------------------------------------------
+
+install: all
+	$(call msg,INSTALL,$(DESTDIR)$(SBINDIR))
+	$(Q)install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sluice/conf.d
+	$(Q)install -m 0755 $(B)/sluiced $(B)/sluice $(DESTDIR)$(SBINDIR)/
+	$(Q)test -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf || \
+		install -m 0644 dist/sluice.conf $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf
+
+FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	$(Q)clang-format -i $(FORMATTED)
+format-check:
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+
+lint: $(B)/gate.skel.h
+	$(Q)scripts/lint
+
+clean:
+	$(Q)rm -rf $(B)
