@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control.h - the control socket, /run/sluice/<name>/control, mode 0660.
+ *
+ * One request a connection: the client sends one JSON object, then shuts down its writing side
+ * (or sends a newline); the daemon answers with one JSON object and closes. A request is bounded
+ * by CONTROL_REQUEST_MAX bytes and CONTROL_TIMEOUT_MS; at most CONTROL_CLIENTS are served at once,
+ * and the oldest idle one makes room for a new one. Who may ask: root, the daemon's own user, and
+ * members of the socket's group (SO_PEERCRED, SO_PEERGROUPS).
+ *
+ *	{"command": "status"}
+ *	{"command": "mode", "mode": "monitor|enforce|off|config", "for_s": 600}
+ *	{"command": "tier", "tier": "auto|normal|delay,queue,refuse", "for_s": 600}
+ *	{"command": "reload"}
+ *	{"command": "detach"}
+ *
+ * for_s is optional. Every answer has "ok": true, or "ok": false with "error": one sentence.
+ * The answer to status, shape 1 ("shape" is raised when a field changes its meaning):
+ *
+ *	{"ok": true, "shape": 1, "version": "0.1.0", "abi": 1, "instance": "default",
+ *	 "uptime_s": 12.5, "age_s": 0.4, "lease_s": 29.6,
+ *	 "mode": {"name": "monitor", "manual": false, "until_s": null},
+ *	 "tier": {"name": "normal", "active": ["delay"], "manual": false, "until_s": null,
+ *		  "reason": "a sentence: why the set is what it is"},
+ *	 "load": {"readable": true, "value": 0.52, "running": 1, "blocked": 0,
+ *		  "file": "/proc/loadavg",
+ *		  "delay_la": 0, "queue_la": 16.0, "refuse_la": 24.0},		(0: off)
+ *	 "limits": {"connection-rate": "100/s", ...},		(every key of [limits], as config)
+ *	 "bucket": {"debt_ms": 312.5, "burst_ms": 1990.0, "pressure": false},	(the global word)
+ *	 "rates": {"judged": 12.0, "pass": 11.0, "defer": 1.0, "hold": 0.0, "refuse": 0.0,
+ *		   "drop": 0.0, "over_s": 10.0},		(a second, over the last over_s)
+ *	 "totals": {"judged": 1234, "pass": ..., "defer": ..., "hold": ..., "refuse": ...,
+ *		    "drop": ...},
+ *	 "reasons": [{"reason": "admitted", "verdict": "pass", "count": 1200, "per_s": 11.0,
+ *		      "sentence": "..."}, ...],			(those that have occurred)
+ *	 "frames": [{"kind": "truncated", "understood": false, "count": 3, "sentence": "..."}, ...],
+ *	 "faults": {"refuse_over": 0, ...},			(struct counters, by field name)
+ *	 "interfaces": [{"name": "eth0", "attached": true, "mode": "native",
+ *			 "problem": null}, ...]}		(problem: a sentence)
+ */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#define CONTROL_REQUEST_MAX 65536
+#define CONTROL_ANSWER_MAX  (1 << 20) /* of a status answer; a client reads no more */
+#define CONTROL_TIMEOUT_MS  2000
+#define CONTROL_CLIENTS	    64
+#define RUNTIME_FOLDER	    "/run/sluice"  /* /<name>/control, /tier, /queue */
+#define PIN_FOLDER	    "/sys/fs/bpf/sluice" /* /<name>/link-<interface>, /abi-N/<map> */
+#define INSTANCE_MAX	    32 /* characters: letters, digits, '-', '_' */
+
+#endif
