@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * command.h - what sluice.c hands to a subcommand, one file each.
+ *
+ * A subcommand gets its own name in argv[0] and its arguments behind it; options are taken out
+ * before. It returns the exit status of the program.
+ */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum exit_status {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1, /* why stands on standard error, one sentence */
+	EXIT_USAGE = 2,
+};
+
+struct options {
+	const char *instance;
+	bool json;	/* print the daemon's answer as it is */
+	uint32_t for_s; /* --for, in seconds; 0: not given */
+};
+
+int command_status(const struct options *o, int argc, char **argv);
+int command_mode(const struct options *o, int argc, char **argv);
+int command_tier(const struct options *o, int argc, char **argv);
+int command_reload(const struct options *o, int argc, char **argv);
+int command_detach(const struct options *o, int argc, char **argv);
+
+#endif

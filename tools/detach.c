@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * detach.c - sluice detach: takes the filter off. The daemon does it, as it knows what is its own;
+ * where none runs, the pins that it has left are removed here, whatever their ABI.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "client.h"
+#include "command.h"
+#include "control.h"
+#include "pins.h"
+#include "text.h"
+
+#define GONE_TRIES    50 /* x 100 ms: a daemon that has said yes may answer before it acts */
+#define GONE_PAUSE_NS 100000000L
+
+/* Takes the reference of answer. */
+static void report(const struct options *o, json_t *answer, const char *said)
+{
+	if (o->json)
+		client_print(answer);
+	else
+		puts(said);
+	json_decref(answer);
+}
+
+static int remove_pins(const struct options *o)
+{
+	struct pins p;
+	char path[512], said[512];
+	int err = pins_remove(o->instance, &p, path, sizeof(path));
+
+	if (err) {
+		text_complain("no sluiced of the name %s is running, and %s could not be removed: "
+			      "%s%s",
+			      o->instance, path, strerror(-err),
+			      err == -EACCES || err == -EPERM ? " (try it as root)" : "");
+		return EXIT_FAILED;
+	}
+	if (!p.links && !p.orphans && !p.others)
+		snprintf(said, sizeof(said),
+			 "nothing is attached: no sluiced of the name %s is running, and nothing "
+			 "of it is pinned",
+			 o->instance);
+	else if (p.links)
+		snprintf(said, sizeof(said),
+			 "detached from %s: no sluiced of the name %s is running, its pins are "
+			 "removed",
+			 p.names, o->instance);
+	else
+		snprintf(said, sizeof(said),
+			 "no sluiced of the name %s is running, and it was attached nowhere; what "
+			 "it had left in %s/%s is removed",
+			 o->instance, PIN_FOLDER, o->instance);
+	report(o, json_pack("{s:b, s:s}", "ok", 1, "message", said), said);
+	return EXIT_DONE;
+}
+
+/* A daemon's yes is believed when its links are gone, where that can be seen. */
+static int confirm(const struct options *o)
+{
+	const struct timespec pause = {.tv_nsec = GONE_PAUSE_NS};
+	struct pins p;
+	int tries;
+
+	for (tries = 0; tries < GONE_TRIES; tries++) {
+		if (pins_look(o->instance, &p) || !p.links)
+			return EXIT_DONE;
+		nanosleep(&pause, NULL);
+	}
+	text_complain("sluiced %s has said that it detaches, but it is still pinned on %s",
+		      o->instance, p.names);
+	return EXIT_FAILED;
+}
+
+int command_detach(const struct options *o, int argc, char **argv)
+{
+	struct client_error error;
+	json_t *answer;
+	int err, status;
+
+	(void)argc;
+	(void)argv;
+	err = client_ask(o->instance, json_pack("{s:s}", "command", "detach"), &answer, &error);
+	if (err == -ESRCH)
+		return remove_pins(o);
+	if (err) {
+		text_complain("%s", error.text);
+		return EXIT_FAILED;
+	}
+	status = confirm(o);
+	if (status)
+		json_decref(answer);
+	else
+		report(o, answer, "detached: the daemon has removed its pins and ends");
+	return status;
+}

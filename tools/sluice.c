@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sluice.c - the command line: a table of subcommands, each in a file of its own.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "control.h"
+#include "text.h"
+
+static const struct subcommand {
+	const char *name;
+	int (*function)(const struct options *o, int argc, char **argv);
+	const char *arguments;
+	const char *description;
+	bool takes_for;
+} subcommands[] = {
+	{"status", command_status, "", "what the gate does now, and why (the default)", false},
+	{"mode", command_mode, "[monitor|enforce|off|config] [--for 10m]",
+	 "shows or sets the mode; config releases it", true},
+	{"tier", command_tier, "[auto|normal|delay,queue,refuse] [--for 10m]",
+	 "shows or forces the set of tiers; auto releases it", true},
+	{"reload", command_reload, "", "applies the configuration as it is now, or says why not",
+	 false},
+	{"detach", command_detach, "", "takes the filter off all interfaces and ends the daemon",
+	 false},
+};
+
+#define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
+
+enum { OPTION_JSON = 256, OPTION_FOR, OPTION_VERSION };
+
+static const struct option long_options[] = {
+	{"instance", required_argument, NULL, 'i'},	{"json", no_argument, NULL, OPTION_JSON},
+	{"for", required_argument, NULL, OPTION_FOR},	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPTION_VERSION}, {0},
+};
+
+static void print_help(void)
+{
+	size_t i;
+
+	puts("sluice [-i NAME] [--json] [SUBCOMMAND] - asks and tells sluiced, the SYN limiter\n");
+	for (i = 0; i < SUBCOMMANDS; i++)
+		printf("  %s%s%s\n          %s\n", subcommands[i].name,
+		       *subcommands[i].arguments ? " " : "", subcommands[i].arguments,
+		       subcommands[i].description);
+	puts("\n"
+	     "  -i, --instance NAME  which daemon (default: default)\n"
+	     "  --json               prints the daemon's answer as it is\n"
+	     "  --for DURATION       after this a setting ends by itself: 90s, 10m, 2h\n"
+	     "  --help, --version\n\n"
+	     "The exit status is 0, 1 when it could not be done, 2 when it was not understood.");
+}
+
+static bool valid_instance(const char *name)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	size_t length = strlen(name);
+
+	return length && length <= INSTANCE_MAX && strspn(name, allowed) == length;
+}
+
+static int misused(const char *what, const char *argument)
+{
+	char shown[256];
+
+	text_escape(shown, sizeof(shown), argument);
+	text_complain("%s: '%s' (see sluice --help)", what, shown);
+	return EXIT_USAGE;
+}
+
+/* Takes one option. Returns -1 to go on, or the status to exit with. */
+static int take_option(struct options *o, int option, int argc, char **argv)
+{
+	char letter[2] = {(char)optopt, '\0'};
+
+	switch (option) {
+	case 'i':
+		o->instance = optarg;
+		if (valid_instance(optarg))
+			return -1;
+		text_complain("the name of an instance is 1 to %d letters, digits, '-' and '_'",
+			      INSTANCE_MAX);
+		return EXIT_USAGE;
+	case OPTION_JSON:
+		o->json = true;
+		return -1;
+	case OPTION_FOR:
+		if (!text_duration(optarg, &o->for_s))
+			return -1;
+		return misused("--for takes a duration like 90s, 10m or 2h, at most 366 days",
+			       optarg);
+	case 'h':
+		print_help();
+		return EXIT_DONE;
+	case OPTION_VERSION:
+		puts("sluice " SLUICE_VERSION);
+		return EXIT_DONE;
+	case ':':
+		return misused("this option needs an argument", argv[optind - 1]);
+	default:
+		/* A short one may stand within a word, a long one is the word before optind. */
+		if (optopt > 0 && optopt < OPTION_JSON)
+			return misused("no option has this letter", letter);
+		return misused("no such option, or it takes no argument",
+			       argv[optind > 1 && optind <= argc ? optind - 1 : 0]);
+	}
+}
+
+static int run(const struct options *o, int argc, char **argv)
+{
+	static char bare[] = "status", *status[] = {bare, NULL};
+	size_t i;
+
+	if (!argc) {
+		argc = 1;
+		argv = status;
+	}
+	for (i = 0; i < SUBCOMMANDS; i++) {
+		const struct subcommand *s = &subcommands[i];
+
+		if (strcmp(s->name, argv[0]))
+			continue;
+		if (o->for_s && !s->takes_for)
+			return misused("--for has no meaning for this subcommand", s->name);
+		if (argc > 2)
+			return misused("one argument too many", argv[2]);
+		if (argc > 1 && !*s->arguments)
+			return misused("this subcommand takes no arguments", argv[0]);
+		return s->function(o, argc, argv);
+	}
+	return misused("there is no such subcommand", argv[0]);
+}
+
+/* An answer that did not reach its file was not given. */
+static int close_output(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	text_complain("the answer could not be written: %s", strerror(errno));
+	return status ? status : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.instance = "default"};
+	int option, status;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":i:h", long_options, NULL)) != -1) {
+		status = take_option(&o, option, argc, argv);
+		if (status >= 0)
+			return close_output(status);
+	}
+	return close_output(run(&o, argc - optind, argv + optind));
+}
