@@ -55,6 +55,7 @@ PACKET_C  := $(wildcard tests/packet/*.c)
 
 .PHONY: all check check-unit check-packet check-net install lint format format-check clean
 .DELETE_ON_ERROR:
+.PRECIOUS: $(B)/%/
 .DEFAULT_GOAL := all
 
 all: $(B)/sluiced $(B)/sluice

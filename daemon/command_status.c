@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "command_status.h"
+
+#include <string.h>
+
+#include "log.h"
+#include "names.h"
+#include "policy.h"
+
+#define SECONDS(ns) ((double)(ns) / NSEC_PER_SEC)
+
+static json_t *until_json(const struct override *o, uint64_t now_ns)
+{
+	if (o->until_ns <= now_ns || o->until_ns == NEVER_NS)
+		return json_null();
+	return json_real(SECONDS(o->until_ns - now_ns));
+}
+
+static json_t *mode_json(const struct daemon *d, uint64_t now_ns)
+{
+	const struct override *o = &d->mode_override;
+	bool manual = now_ns < o->until_ns;
+
+	return json_pack("{s:s, s:b, s:o}", "name", name_mode(manual ? o->value : d->policy.mode),
+			 "manual", manual, "until_s", until_json(o, now_ns));
+}
+
+static json_t *tier_json(const struct daemon *d, uint64_t now_ns)
+{
+	const struct override *o = &d->tier_override;
+	uint32_t active = controller_tiers(d, now_ns);
+	json_t *names = json_array();
+	char reason[512];
+
+	if (active & TIER_DELAY)
+		json_array_append_new(names, json_string("delay"));
+	if (active & TIER_QUEUE)
+		json_array_append_new(names, json_string("queue"));
+	if (active & TIER_REFUSE)
+		json_array_append_new(names, json_string("refuse"));
+	controller_reason(d, reason, sizeof(reason));
+	return json_pack("{s:s, s:o, s:b, s:o, s:s}", "name", tier_name(active), "active", names,
+			 "manual", now_ns < o->until_ns, "until_s", until_json(o, now_ns), "reason",
+			 reason);
+}
+
+static json_t *load_json(const struct daemon *d)
+{
+	return json_pack("{s:b, s:f, s:i, s:i, s:s, s:f, s:f, s:f}", "readable", d->load.readable,
+			 "value", d->load.load_centi / 100.0, "running", (int)d->load.running,
+			 "blocked", (int)d->load.blocked, "file", d->config.loadavg_file,
+			 "delay_la", d->config.delay_la_centi / 100.0, "queue_la",
+			 d->config.queue_la_centi / 100.0, "refuse_la",
+			 d->config.refuse_la_centi / 100.0);
+}
+
+static json_t *limits_json(const struct daemon *d)
+{
+	json_t *limits = json_object();
+	const struct config_key *key;
+	char text[CONFIG_PATH_MAX];
+
+	for (size_t i = 0; (key = config_key_at(i)); i++)
+		if ((!strcmp(key->section, "limits") || !strcmp(key->name, "queue-rate")) &&
+		    !config_format(&d->config, i, text, sizeof(text)))
+			json_object_set_new(limits, key->name, json_string(text));
+	return limits;
+}
+
+static json_t *bucket_json(struct daemon *d, uint64_t now_ns)
+{
+	const struct bucket *b = controller_tiers(d, now_ns) & TIER_QUEUE ? &d->policy.global_queue
+									  : &d->policy.global;
+	uint64_t debt_ns = kernel_debt_ns(d->kernel);
+
+	return json_pack("{s:f, s:f, s:b}", "debt_ms", (double)debt_ns / NSEC_PER_MSEC, "burst_ms",
+			 (double)b->tau1_ns / NSEC_PER_MSEC, "pressure", debt_ns > b->tau1_ns / 2);
+}
+
+/* The newest and the oldest tick that are remembered; rates are the difference. */
+static double rate_window(const struct daemon *d, const struct history **old,
+			  const struct history **new)
+{
+	static const struct history none;
+
+	*old = *new = &none;
+	if (d->history_count < 2)
+		return 0;
+	*new = &d->history[(d->history_next + HISTORY_LONG - 1) % HISTORY_LONG];
+	*old = &d->history[(d->history_next + HISTORY_LONG - d->history_count) % HISTORY_LONG];
+	return SECONDS((*new)->at_ns - (*old)->at_ns);
+}
+
+static double per_second(uint64_t new, uint64_t old, double seconds)
+{
+	return seconds > 0 ? (double)(new - old) / seconds : 0;
+}
+
+static json_t *rates_json(const struct daemon *d)
+{
+	const struct history *old, *new;
+	double seconds = rate_window(d, &old, &new), sum = 0;
+	json_t *rates = json_object();
+
+	for (int v = 0; v < VERDICTS; v++) {
+		double a_second = per_second(new->verdict[v], old->verdict[v], seconds);
+
+		json_object_set_new(rates, name_verdict(v), json_real(a_second));
+		sum += a_second;
+	}
+	json_object_set_new(rates, "judged", json_real(sum));
+	json_object_set_new(rates, "over_s", json_real(seconds));
+	return rates;
+}
+
+/* The counts by reason and verdict, whatever the mode, family and class. */
+static void sum_judged(const struct counters *c, uint64_t sum[VERDICTS][REASONS])
+{
+	memset(sum, 0, sizeof(uint64_t) * VERDICTS * REASONS);
+	for (int m = 0; m < MODES; m++)
+		for (int f = 0; f < FAMILIES; f++)
+			for (int k = 0; k < CLASSES; k++)
+				for (int v = 0; v < VERDICTS; v++)
+					for (int r = 0; r < REASONS; r++)
+						sum[v][r] += c->judged[m][f][k][v][r];
+}
+
+static void judged_json(const struct daemon *d, const struct counters *c, json_t **totals,
+			json_t **reasons)
+{
+	uint64_t sum[VERDICTS][REASONS], all = 0;
+	const struct history *old, *new;
+	double seconds = rate_window(d, &old, &new);
+
+	*totals = json_object();
+	*reasons = json_array();
+	sum_judged(c, sum);
+	for (int v = 0; v < VERDICTS; v++) {
+		uint64_t n = 0;
+
+		for (int r = 0; r < REASONS; r++)
+			n += sum[v][r];
+		json_object_set_new(*totals, name_verdict(v), json_integer((json_int_t)n));
+		all += n;
+	}
+	json_object_set_new(*totals, "judged", json_integer((json_int_t)all));
+	for (int r = 0; r < REASONS; r++)
+		for (int v = 0; v < VERDICTS; v++)
+			if (sum[v][r])
+				json_array_append_new(*reasons,
+						      json_pack("{s:s, s:s, s:I, s:f, s:s}",
+								"reason", name_reason(r), "verdict",
+								name_verdict(v), "count",
+								(json_int_t)sum[v][r], "per_s",
+								per_second(new->reason[r],
+									   old->reason[r], seconds),
+								"sentence", sentence_reason(r)));
+}
+
+static json_t *frames_json(const struct counters *c)
+{
+	json_t *frames = json_array();
+
+	for (int k = FRAME_SYN + 1; k < FRAME_KINDS; k++)
+		json_array_append_new(
+			frames, json_pack("{s:s, s:b, s:I, s:s}", "kind", name_frame(k),
+					  "understood", k <= FRAME_LAST_NOT_OURS, "count",
+					  (json_int_t)c->frames[k], "sentence", sentence_frame(k)));
+	return frames;
+}
+
+static json_t *faults_json(const struct counters *c)
+{
+	json_t *list = json_object();
+
+	for (size_t i = 0; i < fault_count; i++) {
+		__u64 n;
+
+		memcpy(&n, (const char *)c + faults[i].offset, sizeof(n));
+		json_object_set_new(list, faults[i].name, json_integer((json_int_t)n));
+	}
+	return list;
+}
+
+static json_t *interfaces_json(struct daemon *d)
+{
+	const struct kernel_interface *list;
+	uint32_t n = kernel_interfaces(d->kernel, &list);
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct kernel_interface *one = &list[i];
+
+		json_array_append_new(array, json_pack("{s:s, s:b, s:s, s:o}", "name", one->name,
+						       "attached", one->attached, "mode",
+						       !one->attached ? "none"
+						       : one->native  ? "native"
+								      : "generic",
+						       "problem",
+						       one->problem[0] ? json_string(one->problem)
+								       : json_null()));
+	}
+	return array;
+}
+
+json_t *command_status(struct daemon *d, const json_t *request, struct config_error *err)
+{
+	static struct counters c; /* only ever used under the lock */
+	uint64_t now_ns = kernel_now_ns();
+	json_t *answer, *totals, *reasons;
+	int bad = kernel_counters(d->kernel, &c);
+
+	(void)request;
+	if (bad) {
+		fail(err, bad, "the counters cannot be read: %s", strerror(-bad));
+		return NULL;
+	}
+	judged_json(d, &c, &totals, &reasons);
+	answer = json_pack("{s:b, s:i, s:s, s:i, s:s, s:f, s:f, s:f}", "ok", 1, "shape", 1,
+			   "version", SLUICE_VERSION, "abi", SLUICE_ABI, "instance", d->instance,
+			   "uptime_s", SECONDS(now_ns - d->started_ns), "age_s",
+			   SECONDS(now_ns - d->ticked_ns), "lease_s",
+			   d->lease_until_ns > now_ns ? SECONDS(d->lease_until_ns - now_ns) : 0.0);
+	json_object_set_new(answer, "mode", mode_json(d, now_ns));
+	json_object_set_new(answer, "tier", tier_json(d, now_ns));
+	json_object_set_new(answer, "load", load_json(d));
+	json_object_set_new(answer, "limits", limits_json(d));
+	json_object_set_new(answer, "bucket", bucket_json(d, now_ns));
+	json_object_set_new(answer, "rates", rates_json(d));
+	json_object_set_new(answer, "totals", totals);
+	json_object_set_new(answer, "reasons", reasons);
+	json_object_set_new(answer, "frames", frames_json(&c));
+	json_object_set_new(answer, "faults", faults_json(&c));
+	json_object_set_new(answer, "interfaces", interfaces_json(d));
+	return answer;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * daemon.h - what the rooms of sluiced share, and who may touch it.
+ *
+ * Two threads. The controller (controller.c) ticks once a second: it samples the load, steps the
+ * tiers, writes the policy and renews the lease, and touches only /proc and maps. The main thread
+ * does everything that may wait: files, sockets, log, interfaces. `lock` covers all of struct
+ * daemon; neither thread waits for anything but the kernel while it holds it.
+ */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "classes.h"
+#include "config.h"
+#include "control.h"
+#include "kernel.h"
+#include "load.h"
+#include "sluice.h"
+#include "tier.h"
+
+#define TICK_NS	     NSEC_PER_SEC
+#define HISTORY_LONG 11 /* ticks: rates are over the last ten seconds */
+
+/* The verdicts counted so far, at one tick. */
+struct history {
+	uint64_t at_ns;
+	uint64_t verdict[VERDICTS];
+	uint64_t reason[REASONS];
+};
+
+struct daemon {
+	/* Set once, before the second thread starts. */
+	char instance[INSTANCE_MAX + 1];
+	char runtime[128]; /* /run/sluice/<instance> */
+	const char *file;  /* the config file; NULL: none */
+	const char *const *overrides;
+	size_t override_count;
+	struct config_facts facts;
+	struct kernel *kernel;
+	uint64_t started_ns;
+	int changed_fd; /* eventfd: the controller has ticked */
+
+	pthread_mutex_t lock;
+	struct config config;
+	size_t class_prefixes[CLASSES];
+	struct override mode_override, tier_override; /* by hand */
+	uint32_t class_slot;			      /* that holds the lists of the config */
+	struct policy policy;			      /* in force: as last written */
+	uint64_t policy_t_ns; /* interval of the global bucket when it was last looked at */
+	struct tier_state tier;
+	enum tier_why tier_why; /* of the last change */
+	uint32_t tier_why_load_centi;
+	struct load_sample load;
+	uint64_t ticked_ns;
+	uint64_t lease_until_ns;
+	uint64_t policy_changes, tier_changes;
+	uint64_t policy_errors;
+	struct history history[HISTORY_LONG];
+	uint32_t history_count, history_next;
+	uint64_t metrics_errors;
+	bool stopping;
+	bool detached; /* nothing of ours is left in the kernel */
+};
+
+/* --- controller.c --- */
+
+/* One tick: sample, step, write the policy if it changed, renew the lease. Takes the lock. */
+void controller_tick(struct daemon *d);
+
+/*
+ * Makes the policy from config, tiers and overrides, and puts it in force if it differs from what
+ * is. The caller holds the lock. Returns 0 or -errno; the old policy stays in force then.
+ */
+int controller_apply(struct daemon *d);
+
+/* The tier set in force: a manual one, or the load's. The caller holds the lock. */
+uint32_t controller_tiers(const struct daemon *d, uint64_t now_ns);
+
+/* Runs the thread until controller_stop(). Returns 0 or an error number of pthread_create. */
+int controller_start(struct daemon *d);
+void controller_stop(struct daemon *d);
+
+/* Leaves the filter with its static limits: no load tiers, no lease. */
+void controller_leave(struct daemon *d);
+
+/* A sentence: why the tier set is what it is. The caller holds the lock. */
+void controller_reason(const struct daemon *d, char *text, size_t size);
+
+/* --- command.c --- */
+
+/*
+ * Answers one request of the control protocol. text need not end in NUL. Returns a JSON text that
+ * the caller frees, or NULL when memory has run out. Takes the lock.
+ */
+char *command_answer(struct daemon *d, const char *text, size_t size);
+
+/*
+ * Puts a config and its class lists in force: at the start and at a reload. All or nothing. The
+ * caller holds the lock. Returns 0, or -errno and why.
+ */
+int command_apply_config(struct daemon *d, const struct config *c, const struct class_list *list,
+			 struct config_error *err);
+
+/* Applies the config file anew, all or nothing. Takes the lock. Returns 0, or -errno and why. */
+int command_reload(struct daemon *d, struct config_error *err);
+
+/* --- server.c --- */
+
+/* Opens the control socket. Returns 0, or -errno with a sentence. */
+int server_open(struct daemon *d, struct config_error *err);
+void server_close(struct daemon *d);
+
+/* Adds the server's descriptors to a poll set that has room for 1 + CONTROL_CLIENTS; returns how
+ * many. *timeout_ms is lowered to the next deadline of a client. */
+struct pollfd;
+uint32_t server_poll(struct pollfd *set, int *timeout_ms);
+
+/* Serves what poll() has found in that set. */
+void server_serve(struct daemon *d, const struct pollfd *set, uint32_t count);
+
+/* --- metrics.c --- */
+
+/* The exposition as text, to be freed; NULL when memory has run out. Takes the lock. */
+char *metrics_text(struct daemon *d);
+
+/* --- files.c --- */
+
+/* Writes a file whole: temporary in the same folder, then rename. Returns 0 or -errno. */
+int files_replace(const char *path, const char *text, size_t size, unsigned int mode);
+
+/* Brings <runtime>/tier and the flag file <runtime>/queue up to date. */
+void files_tier(const struct daemon *d, uint32_t tiers);
+
+#endif

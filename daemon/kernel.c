@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel_internal.h"
+#include "log.h"
+#include "policy.h"
+
+#include "gate.skel.h"
+
+#define BPFFS		"/sys/fs/bpf"
+#define RESCALE_TRIES	16
+#define ACTIVE_SETS	2
+#define MAPPED_BYTES(x) (((x) + 4095UL) & ~4095UL)
+
+uint64_t kernel_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+void kernel_facts(struct config_facts *facts)
+{
+	struct timespec tick;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	facts->tick_ns = (uint64_t)tick.tv_nsec;
+	facts->cpus = cpus > 0 ? (uint32_t)cpus : 1;
+}
+
+uint32_t kernel_cpus(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus > 0 ? (uint32_t)cpus : 1;
+}
+
+/* libbpf's own words are for us, not for the operator; the last of them explain a failed load. */
+static char libbpf_last[512];
+
+static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level != LIBBPF_WARN)
+		return 0;
+	if (getenv("SLUICE_DEBUG"))
+		return vfprintf(stderr, format, args);
+	vsnprintf(libbpf_last, sizeof(libbpf_last), format, args);
+	libbpf_last[strcspn(libbpf_last, "\n")] = '\0';
+	return 0;
+}
+
+static int check_bpffs(struct config_error *err)
+{
+	struct statfs fs;
+
+	if (!statfs(BPFFS, &fs) && fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	return fail(
+		err, -ENODEV,
+		"%s is not a BPF file system, so the filter could not outlive the daemon: mount it "
+		"with 'mount -t bpf bpf %s'",
+		BPFFS, BPFFS);
+}
+
+/* State of another ABI is somebody else's running filter: it is not for us to touch. */
+static int check_abi(const struct kernel *k, struct config_error *err)
+{
+	DIR *folder = opendir(k->folder);
+	struct dirent *entry;
+	unsigned int abi;
+	int found = 0;
+
+	if (!folder)
+		return errno == ENOENT ? 0
+				       : fail(err, -errno, "%s cannot be read: %s", k->folder,
+					      strerror(errno));
+	while (!found && (entry = readdir(folder)))
+		if (sscanf(entry->d_name, "abi-%u", &abi) == 1 && abi != SLUICE_ABI)
+			found = fail(
+				err, -EPROTO,
+				"%s/%s is the state of a sluiced with ABI %u, this one has ABI %d: "
+				"stop that one and run 'sluice detach' first",
+				k->folder, entry->d_name, abi, SLUICE_ABI);
+	closedir(folder);
+	return found;
+}
+
+/* The pinned map, if it is there and of the shape that this program expects; -1 otherwise. */
+static int pinned_fd(const struct kernel *k, const struct bpf_map *map)
+{
+	char path[PIN_PATH_MAX + 64];
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", k->maps_folder, bpf_map__name(map));
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -1;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &size) && info.type == bpf_map__type(map) &&
+	    info.key_size == bpf_map__key_size(map) &&
+	    info.value_size == bpf_map__value_size(map) &&
+	    info.max_entries == bpf_map__max_entries(map))
+		return fd;
+	log_line("the table %s has another size now and starts empty", bpf_map__name(map));
+	close(fd);
+	return -1;
+}
+
+/* Maps of the skeleton that live in the pin folder: all but the constants and the templates. */
+static bool is_pinned_map(const struct kernel *k, const struct bpf_map *map)
+{
+	return map != k->program->maps.class_template_v4 &&
+	       map != k->program->maps.class_template_v6 && !bpf_map__is_internal(map);
+}
+
+static int take_over_maps(struct kernel *k, struct config_error *err)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, k->program->obj)
+	{
+		int fd, bad;
+
+		if (!is_pinned_map(k, map))
+			continue;
+		fd = pinned_fd(k, map);
+		if (fd < 0)
+			continue;
+		bad = bpf_map__reuse_fd(map, fd);
+		close(fd);
+		if (bad)
+			return fail(err, bad, "the table %s in %s cannot be taken over: %s",
+				    bpf_map__name(map), k->maps_folder, strerror(-bad));
+		if (map == k->program->maps.policies)
+			k->inherited = true;
+	}
+	return 0;
+}
+
+static void size_maps(struct kernel *k, const struct config *c)
+{
+	struct policy_tables t;
+
+	policy_tables(c, &t);
+	bpf_map__set_max_entries(k->program->maps.sources, t.sources);
+	bpf_map__set_max_entries(k->program->maps.subnets, t.subnets);
+	bpf_map__set_max_entries(k->program->maps.admitted, t.admitted);
+	bpf_map__set_max_entries(k->program->maps.deferred, t.deferred);
+	bpf_map__set_autocreate(k->program->maps.class_template_v4, false);
+	bpf_map__set_autocreate(k->program->maps.class_template_v6, false);
+}
+
+static int load_program(struct kernel *k, struct config_error *err)
+{
+	int bad = gate_bpf__load(k->program);
+
+	if (bad == -EPERM || bad == -EACCES)
+		return fail(
+			err, bad,
+			"the kernel does not let this process load the filter: run it as root, or "
+			"with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	if (bad)
+		return fail(err, bad, "the kernel refuses the filter: %s (%s)", strerror(-bad),
+			    libbpf_last);
+	return 0;
+}
+
+static int map_control(struct kernel *k, struct config_error *err)
+{
+	int fd = bpf_map__fd(k->program->maps.control);
+	void *at = mmap(NULL, MAPPED_BYTES(sizeof(struct control)), PROT_READ | PROT_WRITE,
+			MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return fail(err, -errno, "the control words cannot be mapped: %s", strerror(errno));
+	k->control = at;
+	k->control->abi = SLUICE_ABI;
+	if (!k->control->seed[0] && !k->control->seed[1] &&
+	    getrandom(k->control->seed, sizeof(k->control->seed), 0) < 0)
+		return fail(err, -errno, "no random seed is to be had: %s", strerror(errno));
+	return 0;
+}
+
+int kernel_open(const char *instance, const struct config *c, struct kernel **out,
+		struct config_error *err)
+{
+	struct kernel *k = calloc(1, sizeof(*k));
+	int bad;
+
+	if (!k)
+		return fail(err, -ENOMEM, "out of memory");
+	libbpf_set_print(keep_warning);
+	snprintf(k->folder, sizeof(k->folder), PIN_FOLDER "/%s", instance);
+	snprintf(k->maps_folder, sizeof(k->maps_folder), PIN_FOLDER "/%s/abi-%d", instance,
+		 SLUICE_ABI);
+	k->cpus = kernel_cpus();
+	k->per_cpu = calloc(k->cpus, sizeof(*k->per_cpu));
+	k->program = gate_bpf__open();
+	bad = k->per_cpu && k->program
+		      ? 0
+		      : fail(err, -ENOMEM, "the filter cannot be opened: %s", strerror(errno));
+	if (!bad)
+		bad = check_bpffs(err);
+	if (!bad)
+		bad = check_abi(k, err);
+	if (!bad) {
+		size_maps(k, c);
+		bad = take_over_maps(k, err);
+	}
+	if (!bad)
+		bad = load_program(k, err);
+	if (!bad)
+		bad = map_control(k, err);
+	if (bad) {
+		kernel_close(k);
+		return bad;
+	}
+	*out = k;
+	return 0;
+}
+
+void kernel_close(struct kernel *k)
+{
+	if (!k)
+		return;
+	for (uint32_t i = 0; i < k->links; i++)
+		if (k->link[i].fd >= 0)
+			close(k->link[i].fd);
+	if (k->control)
+		munmap(k->control, MAPPED_BYTES(sizeof(struct control)));
+	gate_bpf__destroy(k->program);
+	free(k->per_cpu);
+	free(k);
+}
+
+int kernel_program_fd(const struct kernel *k)
+{
+	return bpf_program__fd(k->program->progs.sluice_gate);
+}
+
+static int make_folder(const char *path, struct config_error *err)
+{
+	if (!mkdir(path, 0700) || errno == EEXIST)
+		return 0;
+	return fail(err, -errno, "the pin folder %s cannot be made: %s", path, strerror(errno));
+}
+
+int kernel_pin_maps(struct kernel *k, struct config_error *err)
+{
+	struct bpf_map *map;
+	int bad;
+
+	bad = make_folder(PIN_FOLDER, err);
+	if (!bad)
+		bad = make_folder(k->folder, err);
+	if (!bad)
+		bad = make_folder(k->maps_folder, err);
+	if (bad)
+		return bad;
+	bpf_object__for_each_map(map, k->program->obj)
+	{
+		char path[PIN_PATH_MAX + 64];
+		int pinned;
+
+		if (!is_pinned_map(k, map))
+			continue;
+		/* Whatever was not taken over at the load has another shape, and gives way. */
+		pinned = pinned_fd(k, map);
+		if (pinned >= 0) {
+			struct bpf_map_info ours = {}, theirs = {};
+			__u32 size = sizeof(ours);
+
+			bpf_obj_get_info_by_fd(bpf_map__fd(map), &ours, &size);
+			bpf_obj_get_info_by_fd(pinned, &theirs, &size);
+			close(pinned);
+			if (ours.id == theirs.id)
+				continue;
+		}
+		snprintf(path, sizeof(path), "%s/%s", k->maps_folder, bpf_map__name(map));
+		unlink(path);
+		bad = bpf_obj_pin(bpf_map__fd(map), path);
+		if (bad)
+			return fail(err, bad, "the table %s cannot be pinned in %s: %s",
+				    bpf_map__name(map), k->maps_folder, strerror(-bad));
+	}
+	return 0;
+}
+
+/* --- policy ----------------------------------------------------------------------------------- */
+
+bool kernel_policy_inherited(struct kernel *k, struct policy *p)
+{
+	__u32 active = k->control->active & 1;
+
+	return k->inherited && k->control->lease_until_ns != 0 &&
+	       !bpf_map_lookup_elem(bpf_map__fd(k->program->maps.policies), &active, p);
+}
+
+int kernel_policy_set(struct kernel *k, const struct policy *p)
+{
+	uint64_t since_ns = kernel_now_ns() - k->flipped_ns;
+	__u32 idle = !(k->control->active & 1);
+	int bad;
+
+	if (k->flipped_ns && since_ns < FLIP_GAP_NS)
+		usleep((useconds_t)((FLIP_GAP_NS - since_ns) / 1000 + 1));
+	bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.policies), &idle, p, BPF_ANY);
+	if (bad)
+		return bad;
+	__atomic_store_n(&k->control->active, idle, __ATOMIC_RELEASE);
+	k->flipped_ns = kernel_now_ns();
+	return 0;
+}
+
+void kernel_lease(struct kernel *k, uint64_t until_ns)
+{
+	__atomic_store_n(&k->control->lease_until_ns, until_ns, __ATOMIC_RELEASE);
+}
+
+uint64_t kernel_debt_ns(struct kernel *k)
+{
+	uint64_t tat_ns = __atomic_load_n(&k->control->global_tat_ns, __ATOMIC_RELAXED);
+	uint64_t now_ns = kernel_now_ns();
+
+	return tat_ns > now_ns ? tat_ns - now_ns : 0;
+}
+
+void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint64_t tau1_ns)
+{
+	__u64 *word = &k->control->global_tat_ns;
+
+	for (int i = 0; i < RESCALE_TRIES; i++) {
+		__u64 old = __atomic_load_n(word, __ATOMIC_RELAXED);
+		uint64_t now_ns = kernel_now_ns();
+		unsigned __int128 debt;
+
+		if (old <= now_ns || !t_old_ns)
+			return;
+		debt = (unsigned __int128)(old - now_ns) * t_new_ns / t_old_ns;
+		if (debt > tau1_ns)
+			debt = tau1_ns;
+		if (__sync_bool_compare_and_swap(word, old, now_ns + (uint64_t)debt))
+			return;
+	}
+}
+
+/* --- classes ---------------------------------------------------------------------------------- */
+
+static int make_trie(const struct bpf_map *like, const char *name, int *fd)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+
+	*fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, name, bpf_map__key_size(like),
+			     bpf_map__value_size(like), bpf_map__max_entries(like), &opts);
+	return *fd < 0 ? *fd : 0;
+}
+
+static int fill_tries(const struct class_list *list, int v4, int v6)
+{
+	int bad = 0;
+
+	for (size_t i = 0; i < list->count && !bad; i++) {
+		const struct class_entry *e = &list->entry[i];
+		__u32 class = e->class;
+
+		if (e->family == FAMILY_V4) {
+			struct class_key_v4 key = {.bits = e->bits, .addr = e->addr.word[3]};
+
+			bad = bpf_map_update_elem(v4, &key, &class, BPF_ANY);
+		} else {
+			struct class_key_v6 key = {.bits = e->bits};
+
+			memcpy(key.addr, e->addr.byte, sizeof(key.addr));
+			bad = bpf_map_update_elem(v6, &key, &class, BPF_ANY);
+		}
+	}
+	return bad;
+}
+
+int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t *slot,
+		       struct config_error *err)
+{
+	int policies = bpf_map__fd(k->program->maps.policies);
+	__u32 active = k->control->active & 1, idle;
+	struct policy *p = malloc(sizeof(*p));
+	int v4 = -1, v6 = -1, bad = -ENOMEM;
+
+	if (!p)
+		return fail(err, bad, "out of memory");
+	bad = bpf_map_lookup_elem(policies, &active, p);
+	idle = bad ? 0 : !(p->class_slot & 1);
+	free(p);
+	if (!bad)
+		bad = make_trie(k->program->maps.class_template_v4, "classes_v4", &v4);
+	if (!bad)
+		bad = make_trie(k->program->maps.class_template_v6, "classes_v6", &v6);
+	if (!bad)
+		bad = fill_tries(list, v4, v6);
+	if (!bad)
+		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v4), &idle, &v4, 0);
+	if (!bad)
+		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v6), &idle, &v6, 0);
+	if (v4 >= 0)
+		close(v4);
+	if (v6 >= 0)
+		close(v6);
+	if (bad)
+		return fail(err, bad, "the class lists cannot be loaded: %s", strerror(-bad));
+	*slot = idle;
+	return 0;
+}
+
+/* --- counters --------------------------------------------------------------------------------- */
+
+int kernel_counters(struct kernel *k, struct counters *sum)
+{
+	const size_t words = sizeof(*sum) / sizeof(__u64);
+	__u64 *total = (__u64 *)sum;
+	__u32 zero = 0;
+	int bad;
+
+	bad = bpf_map_lookup_elem(bpf_map__fd(k->program->maps.counters), &zero, k->per_cpu);
+	if (bad)
+		return bad;
+	memset(sum, 0, sizeof(*sum));
+	for (uint32_t cpu = 0; cpu < k->cpus; cpu++) {
+		const __u64 *one = (const __u64 *)&k->per_cpu[cpu];
+
+		for (size_t i = 0; i < words; i++)
+			total[i] += one[i];
+	}
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kernel.h - the only room that calls libbpf: the program, its maps, its links and their pins.
+ *
+ * Pins are /sys/fs/bpf/sluice/<instance>/link-<interface> and .../abi-<N>/<map>. A start takes
+ * over what it finds there: maps keep their buckets, links go on without a gap. Nothing that was
+ * running is changed before everything that can fail has succeeded.
+ *
+ * Calls are not thread-safe, except kernel_lease(), kernel_debt_ns() and kernel_rescale(), which
+ * touch only mapped memory; the daemon's lock covers the rest.
+ */
+#ifndef KERNEL_H
+#define KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "classes.h"
+#include "config.h"
+#include "sluice.h"
+
+/* The idle policy set is not filled again before every reader has left it. */
+#define FLIP_GAP_NS (100 * NSEC_PER_MSEC)
+
+struct kernel;
+
+/* How one interface fares. */
+struct kernel_interface {
+	char name[IFNAMSIZ];
+	bool attached;
+	bool native;
+	char problem[256]; /* a sentence, or empty */
+};
+
+/* CLOCK_MONOTONIC, which the buckets' clock follows in steps of a tick. */
+uint64_t kernel_now_ns(void);
+
+/* What the config check wants to know of this machine. */
+void kernel_facts(struct config_facts *facts);
+
+/* CPUs that may ever be there: the remembering budget is shared among them. At least 1. */
+uint32_t kernel_cpus(void);
+
+/*
+ * Loads the program over the pinned maps of this instance, or over new ones. Touches nothing that
+ * runs. Returns 0 with *out owned by the caller (kernel_close), or -errno with a sentence: bpffs
+ * not mounted, no privilege, state of another ABI.
+ */
+int kernel_open(const char *instance, const struct config *c, struct kernel **out,
+		struct config_error *err);
+
+/* Frees our hold; what is pinned goes on. */
+void kernel_close(struct kernel *k);
+
+/*
+ * Attaches to the interfaces of the config that are not attached yet, pins maps and links, lets
+ * existing links run this program, and lets go of interfaces that the config no longer names. On
+ * an error everything that this call attached is taken away again and the rest is as it was.
+ */
+int kernel_attach(struct kernel *k, const struct config *c, struct config_error *err);
+
+/* Reads the policy set that a predecessor left in force. Returns false if there was none. */
+bool kernel_policy_inherited(struct kernel *k, struct policy *p);
+
+/*
+ * Fills the idle set and makes it the active one. Waits until FLIP_GAP_NS after the last flip.
+ * Returns 0 or -errno; on an error the active set stays.
+ */
+int kernel_policy_set(struct kernel *k, const struct policy *p);
+
+/*
+ * Builds new class tries in the idle slot, which no policy set in force names. *slot is what the
+ * next policy set must name. Returns 0 or -errno with a sentence; what is in force stays.
+ */
+int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t *slot,
+		       struct config_error *err);
+
+/* The controller lives until then; 0: it has stopped, and load tiers lapse now. */
+void kernel_lease(struct kernel *k, uint64_t until_ns);
+
+/* What the global bucket owes now. */
+uint64_t kernel_debt_ns(struct kernel *k);
+
+/* The global bucket's T has changed: its debt becomes the same number of connections, at most
+ * tau1. Gives up after a few tries against a storm; the bucket's own repair does the rest. */
+void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint64_t tau1_ns);
+
+/* Sums the counters of all CPUs. Returns 0 or -errno. */
+int kernel_counters(struct kernel *k, struct counters *sum);
+
+/* Looks after the links: an interface that was deleted and is back is attached again. */
+void kernel_tend(struct kernel *k);
+
+/* How the interfaces fare. Returns their number; *list is valid until the next call here. */
+uint32_t kernel_interfaces(struct kernel *k, const struct kernel_interface **list);
+
+/* Takes the filter away: links, then pins. Traffic passes from then on. */
+void kernel_detach(struct kernel *k);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kernel_internal.h - shared by the two halves of the kernel room: kernel.c (program and maps) and
+ * kernel_link.c (interfaces). Nobody else includes it.
+ */
+#ifndef KERNEL_INTERNAL_H
+#define KERNEL_INTERNAL_H
+
+#include "control.h"
+#include "kernel.h"
+
+#define PIN_PATH_MAX 192
+
+/* One interface, by the name of the config. */
+struct link {
+	struct kernel_interface seen;
+	int fd;		  /* of the bpf_link; -1: not attached */
+	uint32_t ifindex; /* that the link was made for */
+	bool is_new;	  /* attached by the kernel_attach() that is under way */
+	bool wanted;	  /* named by the config */
+};
+
+struct kernel {
+	struct gate_bpf *program;
+	char folder[PIN_PATH_MAX];	/* /sys/fs/bpf/sluice/<instance> */
+	char maps_folder[PIN_PATH_MAX]; /* .../abi-<N> */
+	struct control *control;	/* mapped */
+	struct counters *per_cpu;	/* room to read all CPUs at once */
+	uint32_t cpus;
+	bool inherited;	     /* the policies map was there before us */
+	uint64_t flipped_ns; /* when the active index was last changed by us */
+	uint32_t xdp_mode;   /* of the config: enum xdp_mode */
+	uint32_t links;
+	struct link link[MAX_INTERFACES];
+	struct kernel_interface list[MAX_INTERFACES];
+};
+
+int kernel_program_fd(const struct kernel *k);
+
+/* Pins every map of this load, in place of pins that it does not share. */
+int kernel_pin_maps(struct kernel *k, struct config_error *err);
+
+#endif

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * kernel_link.c - the interfaces: attach, take over, look after, let go.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel_internal.h"
+#include "log.h"
+
+#define LINK_PREFIX "link-"
+
+static void link_path(const struct kernel *k, const char *interface, char *path, size_t size)
+{
+	snprintf(path, size, "%s/" LINK_PREFIX "%s", k->folder, interface);
+}
+
+/* The interface index that a link is attached to; 0 when it has been severed. */
+static uint32_t link_ifindex(int fd)
+{
+	struct bpf_link_info info = {};
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.type != BPF_LINK_TYPE_XDP)
+		return 0;
+	return info.xdp.ifindex;
+}
+
+/* What XDP program is on the interface, and in which mode? An id of 0 is none. */
+static int query(uint32_t ifindex, uint32_t *program_id, bool *native)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, q);
+	int bad = bpf_xdp_query((int)ifindex, 0, &q);
+
+	if (bad)
+		return bad;
+	*native = q.attach_mode == XDP_ATTACHED_DRV || (q.drv_prog_id && !q.skb_prog_id);
+	*program_id = q.drv_prog_id ? q.drv_prog_id : q.skb_prog_id ? q.skb_prog_id : q.prog_id;
+	return 0;
+}
+
+/* The program's name, where we may ask for it; an id is all that is left without CAP_SYS_ADMIN. */
+static void program_name(uint32_t id, char *name, size_t size)
+{
+	struct bpf_prog_info info = {};
+	__u32 info_size = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	snprintf(name, size, "a program");
+	if (fd < 0)
+		return;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &info_size) && info.name[0])
+		snprintf(name, size, "the program '%.*s'", (int)sizeof(info.name), info.name);
+	close(fd);
+}
+
+static int refuse_foreign(const char *interface, uint32_t id, struct config_error *err)
+{
+	char name[64];
+
+	program_name(id, name, sizeof(name));
+	return fail(
+		err, -EBUSY,
+		"%s already runs %s (XDP id %u) that is not ours: it is left alone; take it off, or "
+		"name another interface",
+		interface, name, id);
+}
+
+/* Makes a link in the wanted mode; automatic is native where the driver has it, else generic. */
+static int create(const struct kernel *k, struct link *l, uint32_t ifindex,
+		  struct config_error *err)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	const char *name = l->seen.name;
+	uint32_t id;
+	bool native;
+	int fd = -EOPNOTSUPP;
+
+	if (!query(ifindex, &id, &native) && id)
+		return refuse_foreign(name, id, err);
+	if (k->xdp_mode != XDP_GENERIC) {
+		opts.flags = XDP_FLAGS_DRV_MODE;
+		fd = bpf_link_create(kernel_program_fd(k), (int)ifindex, BPF_XDP, &opts);
+		l->seen.native = true;
+	}
+	if (fd < 0 && fd != -EPERM && fd != -EBUSY && k->xdp_mode != XDP_NATIVE) {
+		opts.flags = XDP_FLAGS_SKB_MODE;
+		fd = bpf_link_create(kernel_program_fd(k), (int)ifindex, BPF_XDP, &opts);
+		l->seen.native = false;
+	}
+	if (fd == -EPERM)
+		return fail(
+			err, fd,
+			"%s: the kernel does not let this process attach the filter: CAP_NET_ADMIN "
+			"is missing",
+			name);
+	if (fd < 0 && k->xdp_mode == XDP_NATIVE)
+		return fail(
+			err, fd,
+			"%s cannot run XDP in native mode (%s): set xdp-mode=auto or generic, or "
+			"lower its MTU if it is jumbo",
+			name, strerror(-fd));
+	if (fd < 0)
+		return fail(err, fd, "%s cannot run XDP, neither native nor generic: %s", name,
+			    strerror(-fd));
+	l->fd = fd;
+	l->ifindex = ifindex;
+	l->seen.attached = true;
+	l->seen.problem[0] = '\0';
+	return 0;
+}
+
+static int pin(const struct kernel *k, const struct link *l, struct config_error *err)
+{
+	char path[PIN_PATH_MAX + 64];
+	int bad;
+
+	link_path(k, l->seen.name, path, sizeof(path));
+	unlink(path);
+	bad = bpf_obj_pin(l->fd, path);
+	return bad ? fail(err, bad, "the link %s cannot be pinned: %s", path, strerror(-bad)) : 0;
+}
+
+static void let_go(struct link *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	l->seen.attached = false;
+}
+
+/* Finds the link that a predecessor pinned, if it still sits on this very interface. */
+static void adopt(const struct kernel *k, struct link *l, uint32_t ifindex)
+{
+	char path[PIN_PATH_MAX + 64];
+	uint32_t id;
+	int fd;
+
+	link_path(k, l->seen.name, path, sizeof(path));
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	if (link_ifindex(fd) != ifindex) {
+		unlink(path); /* severed: its interface was deleted */
+		close(fd);
+		return;
+	}
+	l->fd = fd;
+	l->ifindex = ifindex;
+	l->seen.attached = true;
+	query(ifindex, &id, &l->seen.native);
+}
+
+static bool mode_differs(const struct kernel *k, const struct link *l)
+{
+	return (k->xdp_mode == XDP_NATIVE && !l->seen.native) ||
+	       (k->xdp_mode == XDP_GENERIC && l->seen.native);
+}
+
+static struct link *find_or_add(struct kernel *k, const char *name)
+{
+	struct link *l;
+
+	for (uint32_t i = 0; i < k->links; i++)
+		if (!strcmp(k->link[i].seen.name, name))
+			return &k->link[i];
+	if (k->links == MAX_INTERFACES)
+		return NULL;
+	l = &k->link[k->links++];
+	*l = (struct link){.fd = -1};
+	snprintf(l->seen.name, sizeof(l->seen.name), "%s", name);
+	return l;
+}
+
+/*
+ * A link in another mode than wanted cannot be changed, only made anew; traffic passes meanwhile.
+ * When the wanted mode cannot be had, the old one is restored and the error stands.
+ */
+static int change_mode(struct kernel *k, struct link *l, uint32_t ifindex, struct config_error *err)
+{
+	uint32_t wanted = k->xdp_mode;
+	uint32_t had = l->seen.native ? XDP_NATIVE : XDP_GENERIC;
+	struct config_error second;
+	char path[PIN_PATH_MAX + 64];
+	int bad;
+
+	link_path(k, l->seen.name, path, sizeof(path));
+	unlink(path);
+	let_go(l);
+	bad = create(k, l, ifindex, err);
+	if (bad) {
+		k->xdp_mode = had;
+		if (create(k, l, ifindex, &second) || pin(k, l, &second))
+			log_line("%s: nor can the former mode be restored: %s", l->seen.name,
+				 second.text);
+		k->xdp_mode = wanted;
+		return bad;
+	}
+	l->is_new = true;
+	return 0;
+}
+
+/* Attaches one interface if it is not attached yet, or not as the config wants it. */
+static int attach_one(struct kernel *k, struct link *l, struct config_error *err)
+{
+	uint32_t ifindex = if_nametoindex(l->seen.name);
+	int bad;
+
+	if (!ifindex)
+		return fail(err, -ENODEV, "there is no interface called '%s' here", l->seen.name);
+	if (l->fd >= 0 && l->ifindex != ifindex)
+		let_go(l);
+	if (l->fd < 0)
+		adopt(k, l, ifindex);
+	if (l->fd >= 0)
+		return mode_differs(k, l) ? change_mode(k, l, ifindex, err) : 0;
+	bad = create(k, l, ifindex, err);
+	l->is_new = !bad;
+	return bad;
+}
+
+/* Undoes what a failed kernel_attach() did. */
+static void roll_back(struct kernel *k, uint32_t links_before)
+{
+	for (uint32_t i = 0; i < k->links; i++)
+		if (k->link[i].is_new) {
+			char path[PIN_PATH_MAX + 64];
+
+			link_path(k, k->link[i].seen.name, path, sizeof(path));
+			if (k->link[i].fd >= 0)
+				unlink(path);
+			let_go(&k->link[i]);
+			k->link[i].is_new = false;
+		}
+	for (uint32_t i = links_before; i < k->links; i++)
+		let_go(&k->link[i]);
+	k->links = links_before;
+}
+
+static void drop_unwanted(struct kernel *k)
+{
+	char path[PIN_PATH_MAX + 64];
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < k->links; i++) {
+		struct link *l = &k->link[i];
+
+		if (l->wanted) {
+			k->link[kept++] = *l;
+			continue;
+		}
+		link_path(k, l->seen.name, path, sizeof(path));
+		unlink(path);
+		let_go(l);
+		log_line("%s: let go, the config no longer names it", l->seen.name);
+	}
+	k->links = kept;
+}
+
+/* Pins that a predecessor left for interfaces which the config does not name. */
+static void drop_stale_pins(const struct kernel *k)
+{
+	DIR *folder = opendir(k->folder);
+	struct dirent *entry;
+
+	if (!folder)
+		return;
+	while ((entry = readdir(folder))) {
+		const char *name = entry->d_name + strlen(LINK_PREFIX);
+		bool known = false;
+
+		if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)))
+			continue;
+		for (uint32_t i = 0; i < k->links; i++)
+			known |= !strcmp(k->link[i].seen.name, name);
+		if (!known && !unlinkat(dirfd(folder), entry->d_name, 0))
+			log_line("%s: let go, the config no longer names it", name);
+	}
+	closedir(folder);
+}
+
+int kernel_attach(struct kernel *k, const struct config *c, struct config_error *err)
+{
+	uint32_t before = k->links, mode_before = k->xdp_mode;
+	int bad = 0;
+
+	k->xdp_mode = c->xdp_mode;
+	for (uint32_t i = 0; i < k->links; i++)
+		k->link[i].wanted = false;
+	for (uint32_t i = 0; i < c->interfaces && !bad; i++) {
+		struct link *l = find_or_add(k, c->interface[i]);
+
+		bad = l ? attach_one(k, l, err)
+			: fail(err, -E2BIG, "more than %d interfaces", MAX_INTERFACES);
+		if (l)
+			l->wanted = true;
+	}
+	if (!bad)
+		bad = kernel_pin_maps(k, err);
+	for (uint32_t i = 0; i < k->links && !bad; i++)
+		if (k->link[i].is_new)
+			bad = pin(k, &k->link[i], err);
+	if (bad) {
+		roll_back(k, before);
+		k->xdp_mode = mode_before;
+		return bad;
+	}
+	/* From here on nothing is expected to fail: the old links run the new program. */
+	for (uint32_t i = 0; i < k->links; i++) {
+		struct link *l = &k->link[i];
+
+		if (!l->is_new && l->wanted && bpf_link_update(l->fd, kernel_program_fd(k), NULL))
+			snprintf(l->seen.problem, sizeof(l->seen.problem),
+				 "still runs the program of an earlier start: %s", strerror(errno));
+		if (l->is_new && l->wanted)
+			log_line("%s: attached, XDP %s", l->seen.name,
+				 l->seen.native ? "native" : "generic");
+		l->is_new = false;
+	}
+	drop_unwanted(k);
+	drop_stale_pins(k);
+	return 0;
+}
+
+void kernel_tend(struct kernel *k)
+{
+	for (uint32_t i = 0; i < k->links; i++) {
+		struct link *l = &k->link[i];
+		uint32_t ifindex = if_nametoindex(l->seen.name);
+		struct config_error err;
+
+		if (l->fd >= 0 && ifindex && link_ifindex(l->fd) == ifindex)
+			continue;
+		let_go(l);
+		if (!ifindex)
+			fail(&err, 0,
+			     "the interface is gone; traffic of one that returns passes until "
+			     "it is attached again");
+		else if (!create(k, l, ifindex, &err) && !pin(k, l, &err)) {
+			log_line("%s: is back and attached again, XDP %s", l->seen.name,
+				 l->seen.native ? "native" : "generic");
+			continue;
+		}
+		if (strcmp(l->seen.problem, err.text))
+			log_line("%s: %s", l->seen.name, err.text);
+		snprintf(l->seen.problem, sizeof(l->seen.problem), "%.*s",
+			 (int)sizeof(l->seen.problem) - 1, err.text);
+	}
+}
+
+uint32_t kernel_interfaces(struct kernel *k, const struct kernel_interface **list)
+{
+	for (uint32_t i = 0; i < k->links; i++)
+		k->list[i] = k->link[i].seen;
+	*list = k->list;
+	return k->links;
+}
+
+/* Removes the plain entries of a folder of pins, then the folder. */
+static void remove_folder(const char *path, const char *prefix)
+{
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+
+	if (!folder)
+		return;
+	while ((entry = readdir(folder)))
+		if (entry->d_name[0] != '.' && !strncmp(entry->d_name, prefix, strlen(prefix)))
+			unlinkat(dirfd(folder), entry->d_name, 0);
+	closedir(folder);
+	rmdir(path);
+}
+
+void kernel_detach(struct kernel *k)
+{
+	remove_folder(k->maps_folder, "");
+	remove_folder(k->folder, LINK_PREFIX);
+	for (uint32_t i = 0; i < k->links; i++)
+		let_go(&k->link[i]);
+	k->links = 0;
+}

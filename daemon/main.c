@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * main.c - sluiced: start, the thread that may wait, end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "log.h"
+
+#define OVERRIDES_MAX 128
+
+enum { POLL_SIGNAL, POLL_CHANGED, POLL_SERVER };
+
+static const char usage[] =
+	"usage: sluiced [-f FILE] [-i NAME] [-o SECTION.KEY=VALUE]... [-n]\n"
+	"\n"
+	"  -f FILE               the config file (default " CONFIG_DEFAULT_FILE ")\n"
+	"  -i NAME               the instance: names pins, socket and runtime folder (default "
+	"'default')\n"
+	"  -o SECTION.KEY=VALUE  sets a key over what the file says; repeatable\n"
+	"  -n                    checks config and class files, touches nothing\n"
+	"  --help, --version\n"
+	"\n"
+	"sluiced runs in the foreground and logs to standard error. SIGHUP reads the config again,\n"
+	"SIGTERM ends the daemon and leaves the filter with its static limits.\n";
+
+struct options {
+	const char *file;
+	const char *instance;
+	const char *overrides[OVERRIDES_MAX];
+	size_t override_count;
+	bool check_only;
+};
+
+static bool is_instance_name(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_";
+
+	return *name && strlen(name) <= INSTANCE_MAX && strspn(name, allowed) == strlen(name);
+}
+
+/* Returns 0, or the exit status plus one when the program is to end here. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option long_options[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {}};
+	int c;
+
+	*o = (struct options){.instance = "default"};
+	while ((c = getopt_long(argc, argv, "f:i:o:nhV", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			o->file = optarg;
+			break;
+		case 'i':
+			o->instance = optarg;
+			break;
+		case 'o':
+			if (o->override_count == OVERRIDES_MAX) {
+				fprintf(stderr, "sluiced: more than %d -o\n", OVERRIDES_MAX);
+				return 3;
+			}
+			o->overrides[o->override_count++] = optarg;
+			break;
+		case 'n':
+			o->check_only = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		case 'V':
+			printf("sluiced %s (ABI %d)\n", SLUICE_VERSION, SLUICE_ABI);
+			return 1;
+		default:
+			fputs(usage, stderr);
+			return 3;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "sluiced: '%s' was not expected\n%s", argv[optind], usage);
+		return 3;
+	}
+	if (!is_instance_name(o->instance)) {
+		fprintf(stderr,
+			"sluiced: '%s' is no instance name: 1 to %d letters, digits, '-' or '_' were "
+			"expected\n",
+			o->instance, INSTANCE_MAX);
+		return 3;
+	}
+	/* Without -f the usual file is read; where it is missing, -o alone can be enough. */
+	if (!o->file && !(o->override_count && access(CONFIG_DEFAULT_FILE, F_OK)))
+		o->file = CONFIG_DEFAULT_FILE;
+	return 0;
+}
+
+static int make_runtime_folder(struct daemon *d, struct config_error *err)
+{
+	snprintf(d->runtime, sizeof(d->runtime), RUNTIME_FOLDER "/%s", d->instance);
+	if ((mkdir(RUNTIME_FOLDER, 0755) && errno != EEXIST) ||
+	    (mkdir(d->runtime, 0755) && errno != EEXIST))
+		return fail(err, -errno, "the folder %s cannot be made: %s", d->runtime,
+			    strerror(errno));
+	return 0;
+}
+
+/* One daemon of a name. The lock is held until the process ends, however it ends. */
+static int take_lock(const struct daemon *d, struct config_error *err)
+{
+	char path[192], pid[32] = "";
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/lock", d->runtime);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return fail(err, -errno, "%s cannot be opened: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		n = pread(fd, pid, sizeof(pid) - 1, 0);
+		pid[n > 0 ? n : 0] = '\0';
+		pid[strcspn(pid, "\n")] = '\0';
+		close(fd);
+		return fail(err, -EBUSY,
+			    "a sluiced of the name '%s' is running already (process %s): stop it "
+			    "first, or choose another name with -i",
+			    d->instance, *pid ? pid : "unknown");
+	}
+	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n)
+		log_line("%s: the process number could not be noted", path);
+	return 0;
+}
+
+/* What attaching again and changing maps needs, and nothing else. */
+static void drop_capabilities(void)
+{
+	const cap_value_t keep[] = {CAP_NET_ADMIN, CAP_BPF};
+	cap_t have = cap_get_proc(), want = cap_init();
+
+	for (size_t i = 0; have && want && i < sizeof(keep) / sizeof(keep[0]); i++) {
+		cap_flag_value_t permitted = CAP_CLEAR;
+
+		cap_get_flag(have, keep[i], CAP_PERMITTED, &permitted);
+		if (permitted == CAP_SET) {
+			cap_set_flag(want, CAP_PERMITTED, 1, &keep[i], CAP_SET);
+			cap_set_flag(want, CAP_EFFECTIVE, 1, &keep[i], CAP_SET);
+		}
+	}
+	if (!want || cap_set_proc(want))
+		log_line("capabilities could not be given up: %s", strerror(errno));
+	cap_free(have);
+	cap_free(want);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void inherit_overrides(struct daemon *d)
+{
+	static struct policy former;
+	uint64_t now_ns = kernel_now_ns();
+
+	if (!kernel_policy_inherited(d->kernel, &former))
+		return;
+	if (former.mode_override.until_ns > now_ns)
+		d->mode_override = former.mode_override;
+	if (former.tier_override.until_ns > now_ns)
+		d->tier_override = former.tier_override;
+	d->policy_t_ns = former.global.t_ns;
+}
+
+static int start(struct daemon *d, const struct config *c, const struct class_list *list,
+		 struct config_error *err)
+{
+	int bad;
+
+	bad = make_runtime_folder(d, err);
+	if (!bad)
+		bad = take_lock(d, err);
+	if (!bad)
+		bad = kernel_open(d->instance, c, &d->kernel, err);
+	if (bad)
+		return bad;
+	inherit_overrides(d);
+	pthread_mutex_lock(&d->lock);
+	bad = command_apply_config(d, c, list, err);
+	pthread_mutex_unlock(&d->lock);
+	if (!bad)
+		bad = server_open(d, err);
+	if (bad)
+		return bad;
+	drop_capabilities();
+	bad = -controller_start(d);
+	return bad ? fail(err, bad, "the controller's thread cannot be started: %s", strerror(-bad))
+		   : 0;
+}
+
+static void write_metrics(struct daemon *d)
+{
+	static int last_bad;
+	char path[CONFIG_PATH_MAX];
+	char *text;
+	int bad;
+
+	pthread_mutex_lock(&d->lock);
+	memcpy(path, d->config.textfile, sizeof(path));
+	pthread_mutex_unlock(&d->lock);
+	if (!*path)
+		return;
+	text = metrics_text(d);
+	bad = text ? files_replace(path, text, strlen(text), 0644) : -ENOMEM;
+	free(text);
+	if (bad && bad != last_bad)
+		log_line("the metrics file %s cannot be written: %s", path, strerror(-bad));
+	else if (!bad && last_bad)
+		log_line("the metrics file %s is written again", path);
+	last_bad = bad;
+}
+
+/* What follows a tick of the controller: interfaces, tier files, metrics. */
+static void after_tick(struct daemon *d)
+{
+	static uint64_t metrics_due_ns;
+	static uint32_t shown = TIER_ALL + 1; /* nothing was shown yet */
+	uint64_t now_ns = kernel_now_ns(), interval_ns;
+	uint32_t tiers;
+
+	pthread_mutex_lock(&d->lock);
+	if (!d->detached)
+		kernel_tend(d->kernel);
+	tiers = controller_tiers(d, now_ns);
+	interval_ns = d->config.metrics_interval_ns;
+	pthread_mutex_unlock(&d->lock);
+	if (tiers != shown)
+		files_tier(d, tiers);
+	shown = tiers;
+	if (now_ns >= metrics_due_ns) {
+		write_metrics(d);
+		metrics_due_ns = now_ns + interval_ns;
+	}
+}
+
+static void on_signal(struct daemon *d, int fd)
+{
+	struct signalfd_siginfo s;
+	struct config_error err;
+
+	while (read(fd, &s, sizeof(s)) == sizeof(s)) {
+		if (s.ssi_signo == SIGHUP)
+			command_reload(d, &err);
+		else
+			d->stopping = true;
+	}
+}
+
+static void run(struct daemon *d, int signal_fd)
+{
+	struct pollfd set[POLL_SERVER + 1 + CONTROL_CLIENTS];
+	eventfd_t ticks;
+
+	while (!d->stopping) {
+		int timeout_ms = 1000;
+		uint32_t count;
+
+		set[POLL_SIGNAL] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+		set[POLL_CHANGED] = (struct pollfd){.fd = d->changed_fd, .events = POLLIN};
+		count = server_poll(set + POLL_SERVER, &timeout_ms);
+		if (poll(set, POLL_SERVER + count, timeout_ms) < 0 && errno != EINTR)
+			log_line("poll: %s", strerror(errno));
+		if (set[POLL_SIGNAL].revents)
+			on_signal(d, signal_fd);
+		if (set[POLL_CHANGED].revents && !eventfd_read(d->changed_fd, &ticks))
+			after_tick(d);
+		server_serve(d, set + POLL_SERVER, count);
+		log_flush();
+	}
+}
+
+static int catch_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void end(struct daemon *d)
+{
+	server_close(d);
+	controller_stop(d);
+	if (!d->detached) {
+		controller_leave(d);
+		log_line("ends; the filter stays with its static limits");
+	}
+	files_tier(d, 0);
+	kernel_close(d->kernel);
+	log_flush();
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	static struct config c;
+	struct class_list list = {};
+	struct config_error err = {};
+	struct options o;
+	int bad, signal_fd;
+
+	bad = parse_options(argc, argv, &o);
+	if (bad)
+		return bad - 1;
+	log_name(o.instance);
+	snprintf(d.instance, sizeof(d.instance), "%s", o.instance);
+	d.file = o.file;
+	d.overrides = o.overrides;
+	d.override_count = o.override_count;
+	d.started_ns = kernel_now_ns();
+	kernel_facts(&d.facts);
+
+	bad = config_load(o.file, o.overrides, o.override_count, &d.facts, &c, &err);
+	if (!bad)
+		bad = classes_load(&c, &list, &err);
+	if (!bad && o.check_only) {
+		printf("the config is good\n");
+		classes_free(&list);
+		return 0;
+	}
+	if (!bad) {
+		signal_fd = catch_signals();
+		d.changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		bad = start(&d, &c, &list, &err);
+	}
+	classes_free(&list);
+	if (bad) {
+		log_flush();
+		fprintf(stderr, "sluiced: %s\n", err.text);
+		return 1;
+	}
+	log_line("runs, mode %s", d.config.mode == MODE_ENFORCE	  ? "enforce"
+				  : d.config.mode == MODE_MONITOR ? "monitor"
+								  : "off");
+	run(&d, signal_fd);
+	end(&d);
+	return 0;
+}
