@@ -63,7 +63,8 @@ static const char *period(const char *text, uint64_t *ns)
 	const struct unit *u;
 	uint64_t n = 1;
 
-	digits(&text, &n);
+	if (!digits(&text, &n))
+		n = 1; /* "15/s": of one unit */
 	u = unit_find(text);
 	if (!u)
 		return *text ? "its unit is not known" : "it has no unit";

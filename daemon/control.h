@@ -45,8 +45,8 @@
 #define CONTROL_ANSWER_MAX  (1 << 20) /* of a status answer; a client reads no more */
 #define CONTROL_TIMEOUT_MS  2000
 #define CONTROL_CLIENTS	    64
-#define RUNTIME_FOLDER	    "/run/sluice"  /* /<name>/control, /tier, /queue */
+#define RUNTIME_FOLDER	    "/run/sluice"	 /* /<name>/control, /tier, /queue */
 #define PIN_FOLDER	    "/sys/fs/bpf/sluice" /* /<name>/link-<interface>, /abi-N/<map> */
-#define INSTANCE_MAX	    32 /* characters: letters, digits, '-', '_' */
+#define INSTANCE_MAX	    32			 /* characters: letters, digits, '-', '_' */
 
 #endif
