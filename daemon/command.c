@@ -10,14 +10,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "command_status.h"
+#include "command.h"
 #include "daemon.h"
 #include "log.h"
-#include "policy.h"
 
 #define FOR_MOST_S (366.0 * 86400)
 
-static json_t *answer_ok(const char *sentence)
+json_t *answer_ok(const char *sentence)
 {
 	return json_pack("{s:b, s:s}", "ok", 1, "message", sentence);
 }
@@ -135,80 +134,6 @@ static json_t *command_tier(struct daemon *d, const json_t *request, struct conf
 	return answer_ok(text);
 }
 
-/* --- reload ----------------------------------------------------------------------------------- */
-
-/* Table sizes are of the load: say so when a reload would have changed them. */
-static void say_what_waits(const struct config *before, const struct config *after)
-{
-	struct policy_tables old, new;
-
-	policy_tables(before, &old);
-	policy_tables(after, &new);
-	if (memcmp(&old, &new, sizeof(old)))
-		log_line(
-			"the new limits hold, but the tables keep their size until the next start");
-}
-
-static void count_classes(struct daemon *d, const struct class_list *list)
-{
-	memset(d->class_prefixes, 0, sizeof(d->class_prefixes));
-	for (size_t i = 0; i < list->count; i++)
-		d->class_prefixes[list->entry[i].class]++;
-}
-
-int command_apply_config(struct daemon *d, const struct config *c, const struct class_list *list,
-			 struct config_error *err)
-{
-	struct config before = d->config;
-	uint32_t slot, slot_before = d->class_slot;
-	int bad;
-
-	bad = kernel_classes_set(d->kernel, list, &slot, err);
-	if (!bad)
-		bad = kernel_attach(d->kernel, c, err);
-	if (bad)
-		return bad;
-	d->config = *c;
-	d->class_slot = slot;
-	bad = controller_apply(d);
-	if (bad) {
-		d->config = before;
-		d->class_slot = slot_before;
-		return fail(err, bad, "the kernel did not take the new limits: %s", strerror(-bad));
-	}
-	count_classes(d, list);
-	return 0;
-}
-
-int command_reload(struct daemon *d, struct config_error *err)
-{
-	struct config *c = malloc(sizeof(*c)), before;
-	struct class_list list = {};
-	int bad;
-
-	if (!c)
-		return fail(err, -ENOMEM, "out of memory");
-	/* The files are read without the lock: they may be on a disk that hangs. */
-	bad = config_load(d->file, d->overrides, d->override_count, &d->facts, c, err);
-	if (!bad)
-		bad = classes_load(c, &list, err);
-	if (!bad) {
-		pthread_mutex_lock(&d->lock);
-		before = d->config;
-		bad = command_apply_config(d, c, &list, err);
-		pthread_mutex_unlock(&d->lock);
-		if (!bad)
-			say_what_waits(&before, c);
-	}
-	classes_free(&list);
-	free(c);
-	if (bad)
-		log_line("the new config is not used, the old one stays: %s", err->text);
-	else
-		log_line("the config was read again and is in force");
-	return bad;
-}
-
 static json_t *command_detach(struct daemon *d, const json_t *request, struct config_error *err)
 {
 	(void)request;
@@ -245,6 +170,16 @@ static json_t *dispatch(struct daemon *d, const json_t *request, struct config_e
 		return locked(d, request, err, command_mode);
 	else if (!strcmp(name, "tier"))
 		return locked(d, request, err, command_tier);
+	else if (!strcmp(name, "get"))
+		return locked(d, request, err, command_get);
+	else if (!strcmp(name, "set"))
+		return command_set(d, request, err);
+	else if (!strcmp(name, "class-list"))
+		return locked(d, request, err, command_class_list);
+	else if (!strcmp(name, "class-load"))
+		return command_class_load(d, request, err);
+	else if (!strcmp(name, "sources"))
+		return locked(d, request, err, command_sources);
 	else if (!strcmp(name, "reload"))
 		return command_reload(d, err) ? NULL : answer_ok("the config is in force");
 	else if (!strcmp(name, "detach")) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "command_status.h"
+#include "command.h"
 
 #include <string.h>
 

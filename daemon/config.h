@@ -29,6 +29,8 @@ enum xdp_mode { XDP_AUTO, XDP_NATIVE, XDP_GENERIC };
 enum compat { COMPAT_NONE, COMPAT_SENDMAIL };
 
 struct config {
+	uint64_t given; /* bit n: the key of row n was written somewhere, it is not a default */
+
 	/* [gate] */
 	uint32_t interfaces;
 	char interface[MAX_INTERFACES][IFNAMSIZ];
@@ -79,7 +81,8 @@ struct config_facts {
 /*
  * Reads FILE and, where it has a directory conf.d beside it, conf.d/\*.conf in the order of their
  * names; then overrides of the form section.key=value; then defaults; then checks everything
- * together. file may be NULL: only overrides and defaults. Returns 0 with *c filled, or -EINVAL
+ * together. A later value of a key wins; those of a repeatable key add up, but its first override
+ * replaces what the files have listed. file may be NULL: only overrides and defaults. Returns 0 with *c filled, or -EINVAL
  * (or what opening the file gave) with *err filled and *c undefined.
  */
 int config_load(const char *file, const char *const *overrides, size_t override_count,
@@ -97,7 +100,25 @@ struct config_key {
 /* The rows in order; NULL behind the last. Static storage. */
 const struct config_key *config_key_at(size_t index);
 
-/* Writes the value in force of a row as the config file would have it. Returns 0 or -ENOENT. */
+/*
+ * Writes the value in force of a row as the config file would have it; several values of a
+ * repeatable key with blanks between them, as one line or override takes them. Returns 0, -ENOENT
+ * behind the last row, or -ENOSPC when text is too small.
+ */
 int config_format(const struct config *c, size_t index, char *text, size_t size);
+
+/*
+ * The config that c becomes with some more overrides on top: what was written in it stays, and
+ * what hangs on a changed value is made anew. The files are not read again. Returns as
+ * config_load() does.
+ */
+int config_with(const struct config *c, const char *const *overrides, size_t override_count,
+		const struct config_facts *facts, struct config *out, struct config_error *err);
+
+/*
+ * Finds the row of "section.key", or of "key" where only one section has it. Returns its index,
+ * or -EINVAL with a sentence.
+ */
+int config_find(const char *name, struct config_error *err);
 
 #endif

@@ -539,6 +539,9 @@ static void read_all(struct load *l, const char *const *overrides, size_t overri
 	for (size_t i = 0; i < override_count && !l->failed; i++)
 		take_override(l, overrides[i]);
 	take_defaults(l, true);
+	for (size_t i = 0; i < ROWS; i++)
+		if (l->place[i][0].name)
+			l->c->given |= 1ULL << i;
 	if (!l->failed) {
 		config_derive(l);
 		config_check(l);
@@ -565,4 +568,87 @@ int config_load(const char *file, const char *const *overrides, size_t override_
 	failed = l->failed;
 	free(l);
 	return failed;
+}
+
+/* --- on top of a config ------------------------------------------------------------------------ */
+
+_Static_assert(ROWS <= 64, "struct config has a bit for every row");
+
+#define WRITTEN_MAX (ROWS * VALUES_MAX)
+
+/* Adds the overrides that write down one row; a repeatable key has one for each value. */
+static int write_row(const struct config *c, size_t index, char **list, size_t *count)
+{
+	const struct row *row = row_at(index);
+	char text[VALUES_MAX * CONFIG_PATH_MAX], *save, *value;
+	int bad = config_format(c, index, text, sizeof(text));
+
+	if (bad)
+		return bad;
+	if (!row->capacity) {
+		if (asprintf(&list[*count], "%s.%s=%s", row->key.section, row->key.name, text) < 0)
+			return -ENOMEM;
+		++*count;
+		return 0;
+	}
+	for (value = strtok_r(text, " ", &save); value; value = strtok_r(NULL, " ", &save)) {
+		if (asprintf(&list[*count], "%s.%s=%s", row->key.section, row->key.name, value) < 0)
+			return -ENOMEM;
+		++*count;
+	}
+	return 0;
+}
+
+/* Is the row among the overrides? Then what was written before gives way: lists would add up. */
+static bool is_overridden(const struct row *row, const char *const *overrides, size_t count)
+{
+	char head[NAME_MAX_SHOWN * 2];
+	int length = snprintf(head, sizeof(head), "%s.%s=", row->key.section, row->key.name);
+
+	for (size_t i = 0; i < count; i++)
+		if (!strncmp(overrides[i], head, (size_t)length))
+			return true;
+	return false;
+}
+
+int config_with(const struct config *c, const char *const *overrides, size_t override_count,
+		const struct config_facts *facts, struct config *out, struct config_error *err)
+{
+	char **list = calloc(WRITTEN_MAX + override_count, sizeof(*list));
+	size_t written = 0;
+	int bad = list ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < ROWS && !bad; i++)
+		if (c->given & 1ULL << i && !is_overridden(row_at(i), overrides, override_count))
+			bad = write_row(c, i, list, &written);
+	if (bad) {
+		snprintf(err->text, sizeof(err->text), "there is no memory to change the config");
+	} else {
+		memcpy(list + written, overrides, override_count * sizeof(*list));
+		bad = config_load(NULL, (const char *const *)list, written + override_count, facts,
+				  out, err);
+	}
+	for (size_t i = 0; list && i < written; i++)
+		free(list[i]);
+	free(list);
+	return bad;
+}
+
+int config_find(const char *name, struct config_error *err)
+{
+	const char *point = strchr(name, '.');
+	char section[NAME_MAX_SHOWN];
+	const struct row *row;
+
+	if (point && (size_t)(point - name) < sizeof(section)) {
+		snprintf(section, sizeof(section), "%.*s", (int)(point - name), name);
+		row = row_find(section, point + 1);
+	} else {
+		row = row_find(NULL, name);
+	}
+	if (row)
+		return (int)row_index(row);
+	snprintf(err->text, sizeof(err->text),
+		 "there is no key '%.*s'; 'sluice get' shows them all", NAME_MAX_SHOWN, name);
+	return -EINVAL;
 }

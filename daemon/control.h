@@ -11,8 +11,22 @@
  *	{"command": "status"}
  *	{"command": "mode", "mode": "monitor|enforce|off|config", "for_s": 600}
  *	{"command": "tier", "tier": "auto|normal|delay,queue,refuse", "for_s": 600}
+ *	{"command": "get", "key": "connection-rate"}	(key optional: all)
+ *	{"command": "set", "settings": ["connection-rate=20/s", ...]}	(until the restart)
+ *	{"command": "class-list", "class": "trusted", "offset": 0}	(class optional)
+ *	{"command": "class-load", "class": "trusted", "file": "/path"}	(both optional: all anew)
+ *	{"command": "sources"}		(for doctor: does one source have most of the traffic?)
  *	{"command": "reload"}
  *	{"command": "detach"}
+ *
+ * Their answers, beside "ok" and "message":
+ *
+ *	get:	    "keys": [{"section": "limits", "key": "connection-rate", "value": "100/s",
+ *			     "default": "100/s", "given": false, "help": "..."}, ...]
+ *	class-list: "prefixes": [{"prefix": "192.0.2.0/24", "class": "trusted"}, ...],
+ *		    "count": 3, "next": null	(or the offset of the next page)
+ *	sources:    "sources": 120, "top": "192.0.2.7", "top_share": 0.93, "connections": 800.0
+ *		    (recent connections: what the buckets still owe; top null while none does)
  *
  * for_s is optional. Every answer has "ok": true, or "ok": false with "error": one sentence.
  * The answer to status, shape 1 ("shape" is raised when a field changes its meaning):
@@ -43,6 +57,8 @@
 
 #define CONTROL_REQUEST_MAX 65536
 #define CONTROL_ANSWER_MAX  (1 << 20) /* of a status answer; a client reads no more */
+#define CONTROL_PAGE	    5000      /* prefixes in one answer */
+#define CONTROL_SETTINGS    64	      /* that `set` keeps until the restart */
 #define CONTROL_TIMEOUT_MS  2000
 #define CONTROL_CLIENTS	    64
 #define RUNTIME_FOLDER	    "/run/sluice"	 /* /<name>/control, /tier, /queue */

@@ -23,8 +23,9 @@
 #include "sluice.h"
 #include "tier.h"
 
-#define TICK_NS	     NSEC_PER_SEC
-#define HISTORY_LONG 11 /* ticks: rates are over the last ten seconds */
+#define TICK_NS	      NSEC_PER_SEC
+#define OVERRIDES_MAX 128 /* of the command line */
+#define HISTORY_LONG  11  /* ticks: rates are over the last ten seconds */
 
 /* The verdicts counted so far, at one tick. */
 struct history {
@@ -47,6 +48,7 @@ struct daemon {
 
 	pthread_mutex_t lock;
 	struct config config;
+	struct class_list classes;
 	size_t class_prefixes[CLASSES];
 	struct override mode_override, tier_override; /* by hand */
 	uint32_t class_slot;			      /* that holds the lists of the config */
@@ -63,6 +65,8 @@ struct daemon {
 	struct history history[HISTORY_LONG];
 	uint32_t history_count, history_next;
 	uint64_t metrics_errors;
+	char *setting[CONTROL_SETTINGS]; /* "section.key=value" of `set`; the main thread's alone */
+	size_t setting_count;
 	bool stopping;
 	bool detached; /* nothing of ours is left in the kernel */
 };
@@ -100,10 +104,10 @@ void controller_reason(const struct daemon *d, char *text, size_t size);
 char *command_answer(struct daemon *d, const char *text, size_t size);
 
 /*
- * Puts a config and its class lists in force: at the start and at a reload. All or nothing. The
- * caller holds the lock. Returns 0, or -errno and why.
+ * Puts a config and its class lists in force: at the start and at every change. All or nothing;
+ * the list is taken over. The caller holds the lock. Returns 0, or -errno and why.
  */
-int command_apply_config(struct daemon *d, const struct config *c, const struct class_list *list,
+int command_apply_config(struct daemon *d, const struct config *c, struct class_list *list,
 			 struct config_error *err);
 
 /* Applies the config file anew, all or nothing. Takes the lock. Returns 0, or -errno and why. */

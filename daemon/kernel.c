@@ -447,3 +447,28 @@ int kernel_counters(struct kernel *k, struct counters *sum)
 	}
 	return 0;
 }
+
+int kernel_sources(struct kernel *k, struct kernel_sources *s)
+{
+	int fd = bpf_map__fd(k->program->maps.sources);
+	uint32_t most = bpf_map__max_entries(k->program->maps.sources);
+	struct prefix_key key, *before = NULL;
+	uint64_t now_ns = kernel_now_ns();
+
+	memset(s, 0, sizeof(*s));
+	for (uint32_t i = 0; i < most && !bpf_map_get_next_key(fd, before, &key); i++) {
+		__u64 tat_ns;
+
+		before = &key;
+		if (bpf_map_lookup_elem(fd, &key, &tat_ns) || tat_ns <= now_ns)
+			continue;
+		s->count++;
+		s->sum_ns += tat_ns - now_ns;
+		if (tat_ns - now_ns > s->top_ns) {
+			s->top_ns = tat_ns - now_ns;
+			s->top = key.addr;
+			s->top_bits = (uint32_t)key.bits;
+		}
+	}
+	return 0;
+}

@@ -88,6 +88,18 @@ void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint
 /* Sums the counters of all CPUs. Returns 0 or -errno. */
 int kernel_counters(struct kernel *k, struct counters *sum);
 
+/* What the sources' buckets owe: who has had the most connections lately. */
+struct kernel_sources {
+	uint32_t count;	 /* that owe something */
+	uint64_t sum_ns; /* of all debts */
+	uint64_t top_ns; /* the largest */
+	union addr top;
+	uint32_t top_bits; /* of 128 */
+};
+
+/* Walks the source table; a look at most at every entry that it can hold. Returns 0 or -errno. */
+int kernel_sources(struct kernel *k, struct kernel_sources *s);
+
 /* Looks after the links: an interface that was deleted and is back is attached again. */
 void kernel_tend(struct kernel *k);
 

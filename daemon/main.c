@@ -21,8 +21,6 @@
 #include "daemon.h"
 #include "log.h"
 
-#define OVERRIDES_MAX 128
-
 enum { POLL_SIGNAL, POLL_CHANGED, POLL_SERVER };
 
 static const char usage[] =
@@ -181,7 +179,7 @@ static void inherit_overrides(struct daemon *d)
 	d->policy_t_ns = former.global.t_ns;
 }
 
-static int start(struct daemon *d, const struct config *c, const struct class_list *list,
+static int start(struct daemon *d, const struct config *c, struct class_list *list,
 		 struct config_error *err)
 {
 	int bad;

@@ -60,6 +60,12 @@ enum verdict reason_verdict(enum reason r)
 	return reasons[r].verdict;
 }
 
+bool reason_built(enum reason r)
+{
+	return r != REASON_SESSIONS && r != REASON_SOURCE_SESSIONS && r != REASON_SOURCE_TIME &&
+	       r != REASON_BACKLOG;
+}
+
 const char *name_frame(enum frame_kind k)
 {
 	return frames[k].name;

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * command.h - the commands of the control socket, one function each. command.c dispatches.
+ *
+ * Each returns an answer that the caller owns, or NULL with *err filled (an empty sentence: out of
+ * memory).
+ */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include <jansson.h>
+
+#include "daemon.h"
+
+/* {"ok": true, "message": sentence} */
+json_t *answer_ok(const char *sentence);
+
+/* The caller holds the lock. */
+json_t *command_status(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_get(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_class_list(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_sources(struct daemon *d, const json_t *request, struct config_error *err);
+
+/* These read files first, and take the lock when they need it. */
+json_t *command_set(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_class_load(struct daemon *d, const json_t *request, struct config_error *err);
+
+#endif
