@@ -5,8 +5,8 @@
  */
 #include <CUnit/Basic.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +19,7 @@
 #pragma weak suite_frame
 #pragma weak suite_reset
 #pragma weak suite_gate
+#pragma weak suite_contended
 #pragma weak suite_grid
 #pragma weak suite_oracle
 #pragma weak suite_fuzz
@@ -30,10 +31,11 @@ static const struct {
 	const char *name;
 	void (*add)(void);
 } suites[] = {
-	{"policy", suite_policy}, {"gcra", suite_gcra},	    {"siphash", suite_siphash},
-	{"frame", suite_frame},	  {"reset", suite_reset},   {"gate", suite_gate},
-	{"grid", suite_grid},	  {"oracle", suite_oracle}, {"fuzz", suite_fuzz},
-	{"config", suite_config}, {"tier", suite_tier},	    {"classes", suite_classes},
+	{"policy", suite_policy},	{"gcra", suite_gcra},	  {"siphash", suite_siphash},
+	{"frame", suite_frame},		{"reset", suite_reset},	  {"gate", suite_gate},
+	{"contended", suite_contended}, {"grid", suite_grid},	  {"oracle", suite_oracle},
+	{"fuzz", suite_fuzz},		{"config", suite_config}, {"tier", suite_tier},
+	{"classes", suite_classes},
 };
 
 static unsigned int skipped, failed;

@@ -34,6 +34,7 @@ void suite_siphash(void);
 void suite_frame(void);
 void suite_reset(void);
 void suite_gate(void);
+void suite_contended(void);
 void suite_grid(void);
 void suite_oracle(void);
 void suite_fuzz(void);
