@@ -42,7 +42,7 @@ TRIPLET    := $(shell $(CC) -dumpmachine 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(TRIPLET) -Ibpf
 
 DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lcap -lpthread
-TOOL_LIBS   := -ljansson
+TOOL_LIBS   := -ljansson -lbpf -lmnl
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes
 

@@ -278,3 +278,22 @@ void client_print(const json_t *answer)
 	json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
 	putchar('\n');
 }
+
+int client_tell(const struct options *o, json_t *request)
+{
+	const char *message;
+	json_t *answer;
+	char shown[1024];
+
+	if (client_talk(o, request, &answer))
+		return EXIT_FAILED;
+	message = json_string_value(json_object_get(answer, "message"));
+	if (o->json) {
+		client_print(answer);
+	} else {
+		text_escape(shown, sizeof(shown), message ? message : "done");
+		puts(shown);
+	}
+	json_decref(answer);
+	return EXIT_DONE;
+}

@@ -31,6 +31,12 @@ int client_ask(const char *instance, json_t *request, json_t **answer, struct cl
 /* The same, with the sentence written to standard error. */
 int client_talk(const struct options *o, json_t *request, json_t **answer);
 
+/*
+ * Tells the daemon to do something: asks, and prints its message (or with --json the answer).
+ * Takes the request's reference. Returns the exit status.
+ */
+int client_tell(const struct options *o, json_t *request);
+
 /* Prints the answer as it came: the --json view. */
 void client_print(const json_t *answer);
 

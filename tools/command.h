@@ -26,6 +26,10 @@ struct options {
 int command_status(const struct options *o, int argc, char **argv);
 int command_mode(const struct options *o, int argc, char **argv);
 int command_tier(const struct options *o, int argc, char **argv);
+int command_get(const struct options *o, int argc, char **argv);
+int command_set(const struct options *o, int argc, char **argv);
+int command_class(const struct options *o, int argc, char **argv);
+int command_doctor(const struct options *o, int argc, char **argv);
 int command_reload(const struct options *o, int argc, char **argv);
 int command_detach(const struct options *o, int argc, char **argv);
 

@@ -17,16 +17,25 @@ static const struct subcommand {
 	const char *arguments;
 	const char *description;
 	bool takes_for;
+	int most; /* arguments */
 } subcommands[] = {
-	{"status", command_status, "", "what the gate does now, and why (the default)", false},
+	{"status", command_status, "", "what the gate does now, and why (the default)", false, 0},
+	{"get", command_get, "[KEY]", "the configuration in force, or one key and what it does",
+	 false, 1},
+	{"set", command_set, "KEY=VALUE...", "changes keys until the daemon is started again",
+	 false, 64},
 	{"mode", command_mode, "[monitor|enforce|off|config] [--for 10m]",
-	 "shows or sets the mode; config releases it", true},
+	 "shows or sets the mode; config releases it", true, 1},
 	{"tier", command_tier, "[auto|normal|delay,queue,refuse] [--for 10m]",
-	 "shows or forces the set of tiers; auto releases it", true},
+	 "shows or forces the set of tiers; auto releases it", true, 1},
+	{"class", command_class, "list [CLASS] | load [CLASS FILE]",
+	 "shows the lists of prefixes, or reads their files again as one set", false, 3},
+	{"doctor", command_doctor, "[INTERFACE...]",
+	 "what this kernel, these interfaces and their drivers can do", false, 16},
 	{"reload", command_reload, "", "applies the configuration as it is now, or says why not",
-	 false},
+	 false, 0},
 	{"detach", command_detach, "", "takes the filter off all interfaces and ends the daemon",
-	 false},
+	 false, 0},
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
@@ -128,10 +137,10 @@ static int run(const struct options *o, int argc, char **argv)
 			continue;
 		if (o->for_s && !s->takes_for)
 			return misused("--for has no meaning for this subcommand", s->name);
-		if (argc > 2)
-			return misused("one argument too many", argv[2]);
-		if (argc > 1 && !*s->arguments)
+		if (argc > 1 && !s->most)
 			return misused("this subcommand takes no arguments", argv[0]);
+		if (argc - 1 > s->most)
+			return misused("one argument too many", argv[s->most + 1]);
 		return s->function(o, argc, argv);
 	}
 	return misused("there is no such subcommand", argv[0]);
