@@ -192,16 +192,27 @@ static bool is_limit(const char *key, const char *value)
 	       !strstr(key, "-table");
 }
 
+/* The queue tier puts queue-rate in the place of connection-rate: shown is the one in force. */
 static int show_limits(struct view *v)
 {
+	const char *key, *not_in_force = "queue-rate";
+	json_t *limits, *active, *value;
 	struct words w = {.used = 0};
-	json_t *limits, *value;
-	const char *key;
+	size_t i;
 
-	if (TAKE(v, "{s:o}", "limits", &limits) || !json_is_object(limits))
+	if (TAKE(v, "{s:o, s:{s:o}}", "limits", &limits, "tier", "active", &active) ||
+	    !json_is_object(limits))
 		return -EPROTO;
+	json_array_foreach (active, i, value) {
+		if (!strcmp(json_string_value(value) ?: "", "queue"))
+			not_in_force = "connection-rate";
+	}
+	if (strcmp(not_in_force, "queue-rate") && json_object_get(limits, "queue-rate"))
+		words_add(&w, "queue-rate=%s",
+			  json_string_value(json_object_get(limits, "queue-rate")) ?: "?");
 	json_object_foreach (limits, key, value) {
-		if (is_limit(key, json_string_value(value)))
+		if (strcmp(key, "queue-rate") && strcmp(key, not_in_force) &&
+		    is_limit(key, json_string_value(value)))
 			words_add(&w, "%s%s=%s", w.used ? ", " : "", key, json_string_value(value));
 	}
 	screen_paragraph(&v->screen, "limits", 3, w.text);
