@@ -82,8 +82,8 @@ struct config_facts {
  * Reads FILE and, where it has a directory conf.d beside it, conf.d/\*.conf in the order of their
  * names; then overrides of the form section.key=value; then defaults; then checks everything
  * together. A later value of a key wins; those of a repeatable key add up, but its first override
- * replaces what the files have listed. file may be NULL: only overrides and defaults. Returns 0 with *c filled, or -EINVAL
- * (or what opening the file gave) with *err filled and *c undefined.
+ * replaces what the files have listed. file may be NULL: only overrides and defaults. Returns 0
+ * with *c filled, or -EINVAL (or what opening the file gave) with *err filled and *c undefined.
  */
 int config_load(const char *file, const char *const *overrides, size_t override_count,
 		const struct config_facts *facts, struct config *c, struct config_error *err);

@@ -321,11 +321,11 @@ struct source {
 	FILE *stream;
 };
 
-/* A comment may also stand behind a value: # with a blank before it. libinih knows only ; so. */
+/* A comment may also stand behind a value, with a blank before it. Of # libinih knows nothing. */
 static void cut_comment(char *line)
 {
 	for (char *p = line + 1; *line && *p; p++)
-		if (*p == '#' && (p[-1] == ' ' || p[-1] == '\t'))
+		if (strchr("#;", *p) && (p[-1] == ' ' || p[-1] == '\t'))
 			*p = '\0';
 }
 

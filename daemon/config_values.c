@@ -191,14 +191,14 @@ const char *value_address(const char *text, union addr *a, enum family *family)
 	return NULL;
 }
 
-/* "s", "10s", "2min": a period of one unit needs no number. */
-static int format_units(uint64_t ns, bool bare, char *text, size_t size)
+/* "15s", "10m"; of a rate "s", "10s", "2min": there one unit needs no number, and a minute is min. */
+static int format_units(uint64_t ns, bool rate, char *text, size_t size)
 {
 	const struct unit *u = units;
 
-	while (u < units + UNITS - 1 && (!ns || ns % u->ns))
+	while (u < units + UNITS - 1 && (!ns || ns % u->ns || (!rate && !strcmp(u->name, "min"))))
 		u++;
-	if (bare && ns == u->ns)
+	if (rate && ns == u->ns)
 		return snprintf(text, size, "%s", u->name);
 	return snprintf(text, size, "%" PRIu64 "%s", ns / u->ns, u->name);
 }
