@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A second opinion on the gate: the rules of its design in whole nanoseconds, written apart from gate.h.
+
+Reads a trace on standard input and prints one line for each SYN: verdict, reason, whether it was a
+retransmit of a deferred attempt, and the global, trusted, source and subnet words afterwards (0: none).
+
+    policy KEY=VALUE...                         rates are count/period_ns; 0/1 is off
+    class NAME ADDRESS BITS                     32 hex digits, of 128 bits; the longest match wins
+    force TIERS LEASE_UNTIL VALUE UNTIL         what the load says, the lease, a manual set and its end
+    syn NOW FAMILY SOURCE DEST SPORT DPORT ISN  FAMILY is 4 or 6
+"""
+import sys
+
+MS = 10 ** 6
+SECOND = 10 ** 9
+NEVER = 2 ** 64 - 1
+DELAY, QUEUE, REFUSE = 1, 2, 4
+
+
+def interval(rate):
+    """1/rate in whole ns, a half rounded up; 0 is off."""
+    count, period = (int(x) for x in rate.split("/"))
+    return (2 * period + count) // (2 * count) if count else 0
+
+
+class Bucket:
+    """One connection costs t; tau says up to which debt each kind of SYN conforms."""
+
+    def __init__(self, t, tau, most):
+        self.t, self.tau, self.most = t, tau, most
+
+    @classmethod
+    def shared(cls, t, burst, retry, known):
+        first = (burst - 1) * t
+        waited = first + retry * t
+        return cls(t, {"first": first, "waited": waited, "known": waited + known * t},
+                   waited + known * t + t)
+
+    @classmethod
+    def of_source(cls, t, burst):
+        first = (burst - 1) * t
+        # The most that it can owe: a known source's last charge or a throttled one's dear one.
+        return cls(t, {"first": first, "waited": first, "known": 2 * first},
+                   max(2 * first + t, first + 10 * t))
+
+    @classmethod
+    def plain(cls, t, burst):
+        first = (burst - 1) * t
+        return cls(t, {"first": first}, first + t)
+
+    def debt(self, tat, now):
+        debt = max(tat - now, 0)
+        return self.tau["first"] if debt > self.most else debt
+
+
+class Model:
+    def __init__(self):
+        self.word = {"global": 0, "trusted": 0, "refuse": 0, "remember": 0}
+        self.source, self.subnet = {}, {}
+        self.admitted, self.deferred = {}, {}
+        self.classes = []
+        self.load_tiers, self.lease, self.manual, self.manual_end = 0, NEVER, 0, 0
+
+    def policy(self, keys):
+        k = dict(pair.split("=") for pair in keys)
+        n = {name: int(value) for name, value in k.items() if "/" not in value}
+        shared = (n["retry"], n["known"])
+        self.normal = Bucket.shared(interval(k["connection"]), n["burst"], *shared)
+        self.queue = Bucket.shared(interval(k["queue"]), n["burst"], *shared)
+        self.per_subnet = Bucket.shared(interval(k["subnet"]), n["subnet_burst"], *shared)
+        self.per_source = Bucket.of_source(interval(k["source"]), n["source_burst"])
+        self.trusted = Bucket.plain(interval(k["trusted"]), n["trusted_burst"])
+        count, period = (int(x) for x in k["refuse"].split("/"))
+        self.refuse = Bucket.plain(interval(k["refuse"]), max(count * SECOND // period, 1))
+        self.remember = Bucket.plain(SECOND // n["budget"], n["budget"])
+        self.bits = {("source", 4): 96 + n["source_v4"], ("source", 6): n["source_v6"],
+                     ("subnet", 4): 96 + n["subnet_v4"], ("subnet", 6): n["subnet_v6"]}
+
+    def tiers(self, now):
+        leased = now < self.lease
+        if self.manual_end == NEVER:
+            return self.manual if leased else 0
+        if now < self.manual_end:
+            return self.manual
+        return self.load_tiers if leased else 0
+
+    def listed(self, address):
+        best, name = -1, "unknown"
+        for cls, prefix, bits in self.classes:
+            if address >> (128 - bits) == prefix >> (128 - bits) and bits > best:
+                best, name = bits, cls
+        return name
+
+    def take(self, name, bucket, now, tau):
+        """Charges one of the single words, if it conforms."""
+        debt = bucket.debt(self.word[name], now)
+        if debt > tau:
+            return False
+        self.word[name] = now + debt + bucket.t
+        return True
+
+    def refused(self, reason, now):
+        if self.take("refuse", self.refuse, now, self.refuse.tau["first"]):
+            return "REFUSE", reason, False
+        return "DEFER", reason, False
+
+    def retransmitted(self, attempt, now):
+        """Of an admitted attempt: None if it is not, else whether it may pass."""
+        seen = self.admitted.get(attempt)
+        if seen is None or now - seen["at"] >= 63 * SECOND:
+            return None
+        if seen["passes"] == 10 or now - seen["last"] < 500 * MS:
+            return False
+        seen["passes"] += 1
+        seen["last"] = now
+        return True
+
+    def noted(self, attempt, now):
+        """Notes a deferred attempt, if the budget allows."""
+        if not self.take("remember", self.remember, now, self.remember.tau["first"]):
+            return False
+        self.deferred[attempt] = now
+        return True
+
+    def judge(self, now, family, attempt):
+        source = attempt[0]
+        cls = self.listed(source)
+        tiers = self.tiers(now)
+        shared = self.queue if tiers & QUEUE else self.normal
+
+        if cls == "trusted":
+            if self.take("trusted", self.trusted, now, self.trusted.tau["first"]):
+                self.take("global", shared, now, shared.most - shared.t)
+                return "PASS", "trusted", False
+            cls = "unknown"
+
+        again = self.retransmitted(attempt, now)
+        if again is not None:
+            return ("PASS", "retransmit", False) if again else ("DROP", "replay", False)
+        if cls == "blocked":
+            return self.refused("blocked", now)
+        if tiers & REFUSE:
+            return self.refused("load", now)
+
+        since = self.deferred.get(attempt)
+        if since is not None and now - since > 64 * SECOND:
+            since = None
+        waited = since is not None and now - since >= 500 * MS
+        if tiers & DELAY and cls != "known" and not waited:
+            if since is not None or self.noted(attempt, now):
+                return "DEFER", "first-time", waited
+
+        reason = self.limits(now, family, source, cls, waited, shared)
+        if reason:
+            if since is None:
+                self.noted(attempt, now)
+            return "DEFER", reason, waited
+        self.admitted[attempt] = {"at": now, "last": now, "passes": 0}
+        return "PASS", "admitted", waited
+
+    def slot(self, which, family, source):
+        bits = self.bits[which, family]
+        return (source >> (128 - bits), bits)
+
+    def limits(self, now, family, source, cls, waited, shared):
+        """None, and all words are charged; or the reason, and none is."""
+        rank = cls if cls == "known" else "waited" if waited and cls == "unknown" else "first"
+        cost = self.per_source.t * (10 if cls == "throttled" else 1)
+        own_tau = self.per_source.tau["known" if cls == "known" else "first"]
+        all_debt = shared.debt(self.word["global"], now)
+        if 2 * all_debt > shared.tau["first"] and cls != "known" and not waited:
+            own_tau = min(own_tau, self.per_source.t)
+
+        own, net = self.slot("source", family, source), self.slot("subnet", family, source)
+        own_debt = self.per_source.debt(self.source.get(own, 0), now)
+        net_debt = self.per_subnet.debt(self.subnet.get(net, 0), now)
+        if self.per_source.t and own_debt > own_tau:
+            return "source-rate"
+        if self.per_subnet.t and net_debt > self.per_subnet.tau[rank]:
+            return "subnet-rate"
+        if all_debt > shared.tau[rank]:
+            return "connection-rate"
+        self.word["global"] = now + all_debt + shared.t
+        if self.per_subnet.t:
+            self.subnet[net] = now + net_debt + self.per_subnet.t
+        if self.per_source.t:
+            self.source[own] = now + own_debt + cost
+        return None
+
+    def line(self, words):
+        if words[0] == "policy":
+            self.policy(words[1:])
+        elif words[0] == "class":
+            self.classes.append((words[1], int(words[2], 16), int(words[3])))
+        elif words[0] == "force":
+            self.load_tiers, self.lease, self.manual, self.manual_end = (int(x) for x in words[1:])
+        elif words[0] == "syn":
+            now, family = int(words[1]), int(words[2])
+            attempt = (int(words[3], 16), int(words[4], 16)) + tuple(int(x) for x in words[5:])
+            verdict, reason, again = self.judge(now, family, attempt)
+            print(verdict, reason, int(again), self.word["global"], self.word["trusted"],
+                  self.source.get(self.slot("source", family, attempt[0]), 0),
+                  self.subnet.get(self.slot("subnet", family, attempt[0]), 0))
+        else:
+            sys.exit("gate_model: not a line of a trace: " + " ".join(words))
+
+
+def main():
+    model = Model()
+    for text in sys.stdin:
+        model.line(text.split())
+
+
+main()
