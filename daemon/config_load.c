@@ -332,7 +332,7 @@ static void cut_comment(char *line)
 static void look_at_section(struct load *l, char *line)
 {
 	char *end = strchr(line, ']');
-	char name[NAME_MAX_SHOWN];
+	char name[SHOWN_MAX], shown[SHOWN_MAX];
 
 	if (!end) {
 		load_fail(l, &l->here, "the section's name does not end; expected [name]");
@@ -342,7 +342,8 @@ static void look_at_section(struct load *l, char *line)
 	end += 1 + strspn(end + 1, " \t");
 	if (*end && *end != ';' && *end != '#')
 		load_fail(l, &l->here,
-			  "there is text behind [%s]; expected a key on a line of its own", name);
+			  "there is text behind [%s]; expected a key on a line of its own",
+			  value_shown(name, shown));
 	else if (!section_known(name))
 		fail_section(l, name);
 }
@@ -396,16 +397,16 @@ static char *next_line(char *text, int size, void *data)
 
 static int take_pair(void *data, const char *section, const char *name, const char *value)
 {
-	struct source *s = data;
+	struct load *l = ((struct source *)data)->load;
+	char shown[SHOWN_MAX];
 
-	if (!*section)
-		load_fail(
-			s->load, &s->load->here,
-			"%.48s stands before any section; expected a line such as [gate] before it",
-			name);
+	if (*section)
+		take(l, section, name, value);
 	else
-		take(s->load, section, name, value);
-	return !s->load->failed;
+		load_fail(l, &l->here,
+			  "%s stands before any section; expected a line such as [gate] before it",
+			  value_shown(name, shown));
+	return !l->failed;
 }
 
 static void read_file(struct load *l, const char *path)

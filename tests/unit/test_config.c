@@ -194,6 +194,7 @@ static const struct {
 	{"interface = eth0\n",
 	 "FILE:1: interface stands before any section; expected a line such as "
 	 "[gate] before it"},
+	{"a\tb = c\n", "FILE:1: a?b stands before any section"},
 	{"[gate\n", "FILE:1: the section's name does not end; expected [name]"},
 	{"[gate] interface = eth0\n",
 	 "FILE:1: there is text behind [gate]; expected a key on a line of its own"},
