@@ -542,6 +542,7 @@ static void the_forms_of_a_line(void)
 			  NULL, 0, &facts, &c, &err);
 	CHECK(!ret, "%s", err.text);
 	CU_ASSERT_EQUAL(c.interfaces, 3);
+	CU_ASSERT_STRING_EQUAL(c.interface[1], "eth1");
 	CU_ASSERT_STRING_EQUAL(c.interface[2], "wan.7");
 	CU_ASSERT_EQUAL(c.ports, 2);
 	CU_ASSERT_EQUAL(c.port_host[1], 587);
