@@ -44,7 +44,7 @@
  */
 VERIFIED_ALONE int frame_forget(int offset)
 {
-	asm volatile("" : "+r"(offset)); /* or the compiler sees through it */
+	__asm__ volatile("" : "+r"(offset)); /* or the compiler sees through it */
 	return offset;
 }
 

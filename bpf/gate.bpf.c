@@ -46,11 +46,11 @@ static __always_inline void gate_count(struct counters *c, const struct decision
 	i = i * VERDICTS + d->verdict;
 	i = i * REASONS + d->reason;
 	/* One bound on one number is what the verifier of every kernel understands. */
-	asm volatile("" : "+r"(i));
+	__asm__ volatile("" : "+r"(i));
 	if (i < sizeof(c->judged) / sizeof(__u64))
 		((__u64 *)c->judged)[i]++;
 	i = family * VERDICTS + d->verdict;
-	asm volatile("" : "+r"(i));
+	__asm__ volatile("" : "+r"(i));
 	if (d->again && i < sizeof(c->again) / sizeof(__u64))
 		((__u64 *)c->again)[i]++;
 }
@@ -93,7 +93,7 @@ static __always_inline int gate_reset(struct xdp_md *ctx, struct counters *c, co
 	__u32 bytes;
 
 	/* Keeps the compiler from a 32-bit subtraction of pointers, which the verifier refuses. */
-	asm volatile("" : "+r"(had_bytes));
+	__asm__ volatile("" : "+r"(had_bytes));
 	bytes = reset_build(data, data_end, f);
 	if (!bytes || bpf_xdp_adjust_tail(ctx, (int)(bytes - had_bytes))) {
 		c->reset_failed++;
