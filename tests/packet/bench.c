@@ -142,13 +142,14 @@ int bench_trie_slot(uint32_t slot, bool v6, int trie)
 	return bpf_map_update_elem(bpf_map__fd(slots), &slot, &trie, BPF_ANY) ? -errno : 0;
 }
 
-int bench_frame(uint64_t now_ns, const uint8_t *frame, size_t bytes, struct outcome *out)
+static int test_run(uint64_t now_ns, const uint8_t *frame, size_t bytes, uint32_t n,
+		    struct outcome *out)
 {
 	uint8_t in[sizeof(now_ns) + FRAME_MAX], back[sizeof(now_ns) + FRAME_MAX];
 	struct xdp_md context = {.data = sizeof(now_ns), .data_end = sizeof(now_ns) + bytes};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(now_ns) + bytes,
 		    .data_out = back, .data_size_out = sizeof(back), .ctx_in = &context,
-		    .ctx_size_in = sizeof(context), .repeat = 1);
+		    .ctx_size_in = sizeof(context), .repeat = n);
 
 	memcpy(in, &now_ns, sizeof(now_ns));
 	memcpy(in + sizeof(now_ns), frame, bytes);
@@ -161,6 +162,18 @@ int bench_frame(uint64_t now_ns, const uint8_t *frame, size_t bytes, struct outc
 	out->bytes = opts.data_size_out - sizeof(now_ns);
 	memcpy(out->frame, back + sizeof(now_ns), out->bytes);
 	return 0;
+}
+
+int bench_frame(uint64_t now_ns, const uint8_t *frame, size_t bytes, struct outcome *out)
+{
+	return test_run(now_ns, frame, bytes, 1, out);
+}
+
+int bench_repeat(uint64_t now_ns, const uint8_t *frame, size_t bytes, uint32_t n)
+{
+	struct outcome last;
+
+	return test_run(now_ns, frame, bytes, n, &last);
 }
 
 int bench_counters(struct counters *sum)

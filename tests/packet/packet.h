@@ -76,6 +76,16 @@ struct spec {
 	uint16_t byte_count;
 };
 
+/* The frames that most rows need: who sends it, or which attempt it is. */
+#define FROM(...)                   \
+	{                           \
+		.from = __VA_ARGS__ \
+	}
+#define ISN(...)                   \
+	{                          \
+		.isn = __VA_ARGS__ \
+	}
+
 /* The frame of a spec. v6: an address of the row stands for its twin (twin_address). */
 size_t frame_build(const struct spec *s, bool v6, uint8_t *frame);
 
@@ -227,6 +237,8 @@ int bench_policy(uint32_t set, const struct policy *p);
 int bench_trie_slot(uint32_t slot, bool v6, int trie);
 /* Puts a frame through the program at a moment. Returns 0 or -errno. */
 int bench_frame(uint64_t now_ns, const uint8_t *frame, size_t bytes, struct outcome *out);
+/* The same frame n times without a pause; it must be one that passes or is dropped. */
+int bench_repeat(uint64_t now_ns, const uint8_t *frame, size_t bytes, uint32_t n);
 int bench_counters(struct counters *sum);
 /* What the word of a key owes at a moment: 0 when there is none. */
 enum bucket_table { SOURCES, SUBNETS };

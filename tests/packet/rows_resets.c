@@ -84,6 +84,35 @@ static int many(const struct row *row)
 	return wrong;
 }
 
+/* One after another all values of half a sequence number: sums of every remainder, every carry. */
+static int every_sum(const struct row *row)
+{
+	for (int v6 = 0; v6 < FAMILIES; v6++) {
+		struct spec s = {.from = "203.0.113.77", .isn = 0xfffe0000};
+		uint8_t frame[FRAME_MAX], want[FRAME_MAX];
+		const char *wrong = NULL;
+		struct outcome out;
+
+		if (setup_row(row, v6))
+			return 1;
+		for (uint32_t n = 0; n < 65536; n++, s.isn++) {
+			size_t bytes = frame_build(&s, v6, frame);
+
+			if (bench_frame(BENCH_START_NS, frame, bytes, &out) ||
+			    out.action != XDP_TX || out.bytes != reset_expect(&s, v6, want))
+				wrong = "action or length";
+			else
+				wrong = checksums_wrong(out.frame, out.bytes);
+			if (!wrong && !memcmp(out.frame, want, out.bytes))
+				continue;
+			complain("ISN %08x, IPv%d: wrong %s", s.isn, v6 ? 6 : 4,
+				 wrong ? wrong : "bytes");
+			return 1;
+		}
+	}
+	return 0;
+}
+
 const struct row rows_resets[] = {
 	{"A bare SYN: addresses, ports and MACs exchanged, RST+ACK, sequence 0, ISN acknowledged.",
 	 REFUSED()},
@@ -130,5 +159,7 @@ const struct row rows_resets[] = {
 	 .step = {{0, {.from_port = 1, .to_port = 587}, REFUSE(LOAD, UNKNOWN)}}},
 	{"Whatever the addresses, ports and sequence numbers, the checksums are right: 8,000 SYNs.",
 	 "tiers=refuse refuse-rate=100000/s", .run = many},
+	{"They are right for every remainder that a sum of theirs can have: 65,536 ISNs in a row.",
+	 "tiers=refuse refuse-rate=1000000/s", .run = every_sum},
 	{},
 };
