@@ -9,7 +9,7 @@ from lib import gate as gate_module
 from lib import kernel
 from lib.child import within
 from lib.frames import Sniffer, flood, spoof, syn_acks
-from lib.gate import OPEN, PINS, Gate, limits, write, xdp_on
+from lib.gate import OPEN, PINS, Gate, filter_gone, limits, write, xdp_on
 from lib.sandbox import WORK
 from lib.scenario import scenario
 from lib.sink import sink
@@ -41,7 +41,7 @@ def test_bad_config(t):
             ("limits", {"connection-rate": "15"}, "15", "/s"),
             ("limits", {"connection-rate": "0/s"}, "0/s"),
             ("limits", {"connection-rate": "off"}, "connection-rate"),
-            ("limits", {"connection-burst": 41}, "connection-burst", "41"),  # a tick's worth is 40
+            ("limits", {"connection-burst": 41}, "connection-burst", "41"),
             ("limits", {"source-rate": "60/min", "source-table": 1024}, "source-table"),
             ("limits", {"connection-rate": "1/d", "connection-burst": 10000000}, "burst"),
             ("load", {"hold": "15"}, "15"),
@@ -112,7 +112,8 @@ def test_bad_privilege(t):
     shutil.rmtree("/run/sluice")
     os.mkdir("/run/sluice", 0o777)
     os.chmod("/run/sluice", 0o777)
-    one_sentence(t, "nobody with a runtime folder", gate.fails(wrap=nobody, program=copy), "CAP_BPF")
+    one_sentence(t, "nobody, the runtime folder open", gate.fails(wrap=nobody, program=copy),
+                 "CAP_BPF")
     shutil.rmtree("/run/sluice")
     nothing_left(t, net, gate)
     while subprocess.run(["mountpoint", "-q", "/sys/fs/bpf"]).returncode == 0:
@@ -147,6 +148,7 @@ def test_bad_neighbour(t):
     may = 3 * (last - first) + 3
     t.between(f"it limits: let in of {sent}", len(syn_acks(sniffer.finish())), may - 1.5, may + 0.5)
     t.equal("sluice detach", gate.sluice("detach").returncode, 0)
+    filter_gone(net, "s0")
     nothing_left(t, net, gate)
     gate.start()
     served.finish()

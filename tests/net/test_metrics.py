@@ -40,14 +40,16 @@ def test_metrics(t):
     t.equal("families without a sample, a type or a help",
             [n for n, f in families.items() if not f["samples"] or not f["type"]], [])
     t.equal("counters, named otherwise than _total",
-            [n for n, f in families.items() if (f["type"] == "counter") != n.endswith("_total")], [])
+            [n for n, f in families.items()
+             if (f["type"] == "counter") != n.endswith("_total")], [])
     t.equal("families of other names", [n for n in families if not n.startswith("sluice_")], [])
     values = {v for f in families.values() for k in f["samples"] for _, v in k}
     t.equal("addresses among the labels", [v for v in values if exposition.ADDRESS.search(v)], [])
     judged = families["sluice_syns_judged_total"]
     for row in status["reasons"]:
         t.equal(f"{row['verdict']} {row['reason']}",
-                exposition.total(judged, reason=row["reason"], verdict=row["verdict"]), row["count"])
+                exposition.total(judged, reason=row["reason"], verdict=row["verdict"]),
+                row["count"])
     t.equal("judged", exposition.total(judged), status["totals"]["judged"])
     by_family = {f: exposition.total(judged, family=f) for f in ("ipv4", "ipv6")}
     t.check(by_family["ipv4"] > 200 and by_family["ipv6"] > 100, f"by family: {by_family}")

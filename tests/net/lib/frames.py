@@ -36,7 +36,7 @@ def _mac(text):
 
 
 def syn_frame(source, port, isn, dest, link=0, dest_port=25, flags=SYN):
-    """An Ethernet frame with a SYN (MSS option), from the client's end of a link to the server's."""
+    """An Ethernet frame with a SYN (MSS option), from the client's end of a link to the other."""
     src, dst = (ipaddress.ip_address(a).packed for a in (source, dest))
     options = struct.pack("!BBH", 2, 4, 1460)
     head = struct.pack("!HHIIBBH", port, dest_port, isn & 0xFFFFFFFF, 0, 6 << 4, flags, 64240)

@@ -133,13 +133,17 @@ class Gate:
                 raise TimeoutError(f"sluiced has not come up within {timeout} s: {status}")
             time.sleep(0.02)
 
-    def fails(self, *extra, wrap=(), timeout=15, **command):
+    def fails(self, *extra, wrap=(), timeout=10, **command):
         """Runs a sluiced that is expected to give up. Returns (exit status, its output)."""
         def prepare():
             kernel.die_with_parent()
             enter(self.net.server)
-        done = subprocess.run([*wrap, *self.command(*extra, **command)], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=timeout, preexec_fn=prepare)
+        words = [*wrap, *self.command(*extra, **command)]
+        try:
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=timeout, preexec_fn=prepare)
+        except subprocess.TimeoutExpired:
+            return None, f"it runs, and was ended after {timeout} s"
         return done.returncode, (done.stdout + done.stderr).strip()
 
     def end(self, how=signal.SIGTERM, timeout=10):
@@ -209,6 +213,16 @@ def xdp_on(net, interface):
     from .topology import ip
     found = re.search(r"prog/xdp id (\d+)", ip(net.server, f"-d link show dev {interface}"))
     return int(found.group(1)) if found else None
+
+
+def filter_gone(net, interface, timeout=2):
+    """Whether an interface has no XDP program. Pins let go of theirs a moment after the unlink."""
+    end = time.monotonic() + timeout
+    while xdp_on(net, interface) is not None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def show_logs(lines=25):

@@ -84,9 +84,11 @@ def link_xdp(program, interface, flags=XDP_FLAGS_DRV_MODE):
 
 def set_xdp(program, interface, flags=XDP_FLAGS_DRV_MODE):
     """Attaches the old way, by netlink: it stays, no descriptor holds it. -1 detaches."""
-    nested = struct.pack("=HHi", 8, 1, program) + struct.pack("=HHI", 8, 3, flags)  # IFLA_XDP_FD, _FLAGS
-    attr = struct.pack("=HH", 4 + len(nested), 43 | 0x8000) + nested  # IFLA_XDP
-    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, socket.if_nametoindex(interface), 0, 0) + attr
+    # IFLA_XDP_FD and IFLA_XDP_FLAGS within IFLA_XDP
+    nested = struct.pack("=HHi", 8, 1, program) + struct.pack("=HHI", 8, 3, flags)
+    attr = struct.pack("=HH", 4 + len(nested), 43 | 0x8000) + nested
+    index = socket.if_nametoindex(interface)
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + attr
     header = struct.pack("=IHHII", 16 + len(body), 19, 5, 1, 0)  # RTM_SETLINK, REQUEST | ACK
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as s:
         s.send(header + body)
