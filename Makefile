@@ -30,7 +30,7 @@ else
 endif
 
 VERSION  := 0.1.0
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
 CPPFLAGS += -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -Ibpf -Idaemon
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 CFLAGS   ?= -O2 -g
@@ -38,7 +38,7 @@ CFLAGS_ALL = -std=c11 $(WARNINGS) $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # The kernel's user headers of the machine, or the BPF build does not find asm/types.h.
-TRIPLET    := $(shell $(CC) -dumpmachine 2>/dev/null)
+TRIPLET    := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(TRIPLET) -Ibpf
 
 DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lcap -lpthread
@@ -120,7 +120,7 @@ install: all
 	$(Q)test -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf || \
 		install -m 0644 dist/sluice.conf $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf
 
-FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+FORMATTED := $(wildcard bpf/*.[ch] daemon/*.[ch] tools/*.[ch] demo/*.[ch] tests/*/*.[ch])
 format:
 	$(Q)clang-format -i $(FORMATTED)
 format-check:

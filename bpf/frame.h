@@ -158,7 +158,7 @@ static __always_inline enum frame_kind frame_parse_v6(const __u8 *data, const __
 	if (next != IPPROTO_TCP)
 		return FRAME_NOT_TCP;
 	if (end < offset)
-		return FRAME_BAD_LENGTH;
+		return l4->first_fragment ? FRAME_FRAGMENT : FRAME_BAD_LENGTH;
 
 	f->attempt.family = FAMILY_V6;
 	__builtin_memcpy(&f->attempt.source, &ip->saddr, sizeof(f->attempt.source));
@@ -208,8 +208,10 @@ static __always_inline enum frame_kind frame_parse_tcp(const __u8 *data, const _
 		return FRAME_MALFORMED;
 	if (header > l4->bytes)
 		return incomplete;
-	if (byte + l4->bytes > data_end)
+	if (byte + header > data_end)
 		return FRAME_TRUNCATED;
+	if (byte + l4->bytes > data_end)
+		return FRAME_BAD_LENGTH;
 
 	f->attempt.source_port = tcp->source;
 	f->attempt.dest_port = tcp->dest;

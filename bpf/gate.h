@@ -87,10 +87,7 @@ static __always_inline struct decision gate_decision(struct decision d, enum ver
 static __always_inline struct decision gate_refuse(struct state *st, struct decision d,
 						   enum reason reason, __u64 now_ns)
 {
-	const struct bucket *b = &st->policy->refuse;
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = b->t_ns, .tau_ns = b->tau1_ns};
-
-	if (gcra_charge(&st->control->refuse_tat_ns, b, &op) != CHARGE_OK) {
+	if (state_charge_plain(st, &st->control->refuse_tat_ns, &st->policy->refuse, now_ns)) {
 		st->counters->refuse_over++;
 		return gate_decision(d, VERDICT_DEFER, reason);
 	}
@@ -110,16 +107,13 @@ static __always_inline struct decision gate_defer(struct state *st, struct decis
 /* A trusted source within the one bucket that all trusted sources share. Returns an enum charge. */
 static __always_inline int gate_trusted(struct state *st, const struct bucket *global, __u64 now_ns)
 {
-	const struct bucket *b = &st->policy->trusted;
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = b->t_ns, .tau_ns = b->tau1_ns};
-	int done = gcra_charge(&st->control->trusted_tat_ns, b, &op);
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = global->tau3_ns};
+	int done =
+		state_charge_plain(st, &st->control->trusted_tat_ns, &st->policy->trusted, now_ns);
 
 	/* What it takes is not there for others, but it never owes more than any policy allows. */
-	if (done == CHARGE_OK) {
-		op.cost_ns = global->t_ns;
-		op.tau_ns = global->tau3_ns;
-		gcra_charge(&st->control->global_tat_ns, global, &op);
-	}
+	if (done == CHARGE_OK)
+		state_charge(st, &st->control->global_tat_ns, global, &op);
 	return done;
 }
 
@@ -133,12 +127,11 @@ static __always_inline int gate_charge(struct state *st, const struct bucket *gl
 {
 	const struct policy *p = st->policy;
 	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = t->global_ns};
-	int done = gcra_charge(&st->control->global_tat_ns, global, &op);
+	int done = state_charge(st, &st->control->global_tat_ns, global, &op);
 
 	*reason = REASON_CONNECTION_RATE;
 	if (done != CHARGE_OK)
 		return done;
-	st->counters->word_repaired += op.repaired;
 	if (p->per_subnet.t_ns) {
 		*reason = REASON_SUBNET_RATE;
 		done = state_slot_charge(st, subnet, now_ns, p->per_subnet.t_ns, t->subnet_ns,
@@ -207,23 +200,28 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 	d.again = memory == MEMORY_REMEMBERED;
 
 	/* Without a place to remember it in, a newcomer would wait for ever: the gate is skipped. */
-	if ((tiers & TIER_DELAY) && rank != CLASS_KNOWN && memory != MEMORY_REMEMBERED &&
-	    (memory == MEMORY_YOUNG || !state_remember(st, fingerprint, now_ns)))
-		return gate_decision(d, VERDICT_DEFER, REASON_FIRST_TIME);
+	if ((tiers & TIER_DELAY) && rank != CLASS_KNOWN && memory != MEMORY_REMEMBERED) {
+		if (memory == MEMORY_YOUNG || !state_remember(st, fingerprint, now_ns))
+			return gate_decision(d, VERDICT_DEFER, REASON_FIRST_TIME);
+		memory = MEMORY_YOUNG; /* asked once: no deferral below asks again */
+	}
 
-	debt_ns = gcra_look(*(volatile __u64 *)&st->control->global_tat_ns, now_ns, global).debt_ns;
+	/* Nobody's tolerance on the global word is below tau1. */
+	debt_ns = gcra_look(*(volatile __u64 *)&st->control->global_tat_ns, now_ns, global,
+			    global->tau1_ns)
+			  .debt_ns;
 	gate_tolerance(&may, p, global, rank, memory == MEMORY_REMEMBERED,
 		       debt_ns > global->tau1_ns / 2);
 
 	if (p->per_source.t_ns) {
 		state_slot(st, &source, TABLE_SOURCE, &a->source, &p->source[a->family & 1]);
-		if (state_slot_debt(&source, now_ns, &p->per_source) > may.source_ns)
+		if (state_slot_debt(&source, now_ns, &p->per_source, may.source_ns) > may.source_ns)
 			return gate_defer(st, d, REASON_SOURCE_RATE, fingerprint, memory, now_ns);
 	}
 
 	if (p->per_subnet.t_ns) {
 		state_slot(st, &subnet, TABLE_SUBNET, &a->source, &p->subnet[a->family & 1]);
-		if (state_slot_debt(&subnet, now_ns, &p->per_subnet) > may.subnet_ns)
+		if (state_slot_debt(&subnet, now_ns, &p->per_subnet, may.subnet_ns) > may.subnet_ns)
 			return gate_defer(st, d, REASON_SUBNET_RATE, fingerprint, memory, now_ns);
 	}
 

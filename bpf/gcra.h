@@ -27,12 +27,13 @@ struct gcra_view {
 };
 
 /*
- * Reads a word as of now. A debt above debt_max cannot come from this policy: it counts as tau1,
- * so that the next first SYN conforms and its charge repairs the word. (Without this a limit
- * that is loosened leaves everybody out for as long as the old one would have.)
+ * Reads a word as of now, for somebody who may owe tau. A debt above debt_max cannot come from
+ * this policy: it counts as tau1, or as tau where that is less, so that the next SYN conforms and
+ * its charge repairs the word. (Without this a limit that is loosened leaves everybody out for as
+ * long as the old one would have.)
  */
 static __always_inline struct gcra_view gcra_look(__u64 tat_ns, __u64 now_ns,
-						  const struct bucket *b)
+						  const struct bucket *b, __u64 tau_ns)
 {
 	struct gcra_view v = {.base_ns = now_ns};
 
@@ -41,8 +42,8 @@ static __always_inline struct gcra_view gcra_look(__u64 tat_ns, __u64 now_ns,
 	v.base_ns = tat_ns;
 	v.debt_ns = tat_ns - now_ns;
 	if (v.debt_ns > b->debt_max_ns) {
-		v.debt_ns = b->tau1_ns;
-		v.base_ns = now_ns + b->tau1_ns;
+		v.debt_ns = tau_ns < b->tau1_ns ? tau_ns : b->tau1_ns;
+		v.base_ns = now_ns + v.debt_ns;
 		v.repaired = 1;
 	}
 	return v;
@@ -67,7 +68,7 @@ VERIFIED_ALONE int gcra_charge(__u64 *word, const struct bucket *b, struct gcra_
 		return CHARGE_DENIED;
 	for (int i = 0; i < GCRA_TRIES; i++) {
 		__u64 old = *(volatile __u64 *)word;
-		struct gcra_view v = gcra_look(old, op->now_ns, b);
+		struct gcra_view v = gcra_look(old, op->now_ns, b, op->tau_ns);
 
 		if (v.debt_ns > op->tau_ns)
 			return CHARGE_DENIED;

@@ -253,7 +253,7 @@ struct counters {
 	__u64 trusted_over;		 /* SYNs of trusted sources beyond trusted-rate */
 	__u64 refuse_over;		 /* REFUSE that acted as DEFER: refuse-rate was spent */
 	__u64 reset_failed;  /* REFUSE that acted as DEFER: the RST could not be built */
-	__u64 remember_over; /* DEFER not remembered: the budget was spent */
+	__u64 remember_over; /* attempts not remembered: the budget was spent */
 	__u64 refund_lost;   /* at most one T each was charged without an admission */
 	__u64 insert_failed; /* a full or busy table: judged without its word */
 	__u64 word_repaired; /* debts left over from another policy, put right */

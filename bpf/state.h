@@ -48,6 +48,35 @@ static __always_inline void state_prefix_key(struct prefix_key *key, const union
 	key->bits = p->bits;
 }
 
+/* Charges a word, and counts a repair. Returns an enum charge. */
+static __always_inline int state_charge(struct state *st, __u64 *word, const struct bucket *b,
+					struct gcra_op *op)
+{
+	int done = gcra_charge(word, b, op);
+
+	if (done == CHARGE_OK)
+		st->counters->word_repaired += op->repaired;
+	return done;
+}
+
+/* A charge of T within tau1: the buckets that have one tolerance for all. */
+static __always_inline int state_charge_plain(struct state *st, __u64 *word, const struct bucket *b,
+					      __u64 now_ns)
+{
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = b->t_ns, .tau_ns = b->tau1_ns};
+
+	return state_charge(st, word, b, &op);
+}
+
+/*
+ * How long ago something was noted. CPUs read the coarse clock a tick apart: what another one has
+ * noted a tick ahead of us is 0 ago, and not 584 years.
+ */
+static __always_inline __u64 state_age(__u64 noted_ns, __u64 now_ns)
+{
+	return now_ns > noted_ns ? now_ns - noted_ns : 0;
+}
+
 /* --- the attempts that were admitted ------------------------------------------------------- */
 
 enum replay { REPLAY_NEW, REPLAY_RETRANSMIT, REPLAY_TOO_MANY };
@@ -65,7 +94,7 @@ static __always_inline enum replay state_replay(struct state *st, __u64 fingerpr
 	struct admitted *seen = state_find(st, TABLE_ADMITTED, &fingerprint);
 	__u64 old;
 
-	if (!seen || now_ns - seen->at_ns >= REPLAY_WINDOW_NS)
+	if (!seen || state_age(seen->at_ns, now_ns) >= REPLAY_WINDOW_NS)
 		return REPLAY_NEW;
 	old = *(volatile __u64 *)&seen->passes;
 	if (REPLAY_COUNT(old) >= REPLAY_MAX || now_ns < REPLAY_TIME(old) + REPLAY_GAP_NS)
@@ -105,7 +134,7 @@ static __always_inline enum memory state_recall(struct state *st, __u64 fingerpr
 
 	if (!since_ns)
 		return MEMORY_NONE;
-	age_ns = now_ns - *since_ns;
+	age_ns = state_age(*since_ns, now_ns);
 	if (age_ns > REMEMBER_MAX_NS)
 		return MEMORY_NONE;
 	return age_ns < REMEMBER_MIN_NS ? MEMORY_YOUNG : MEMORY_REMEMBERED;
@@ -117,11 +146,9 @@ static __always_inline enum memory state_recall(struct state *st, __u64 fingerpr
  */
 static __always_inline int state_remember(struct state *st, __u64 fingerprint, __u64 now_ns)
 {
-	const struct bucket *b = &st->policy->remember;
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = b->t_ns, .tau_ns = b->tau1_ns};
 	__u64 *since_ns;
 
-	if (gcra_charge(st->remember_tat_ns, b, &op) != CHARGE_OK) {
+	if (state_charge_plain(st, st->remember_tat_ns, &st->policy->remember, now_ns)) {
 		st->counters->remember_over++;
 		return -1;
 	}
@@ -156,9 +183,9 @@ static __always_inline void state_slot(struct state *st, struct slot *s, enum ta
 }
 
 static __always_inline __u64 state_slot_debt(const struct slot *s, __u64 now_ns,
-					     const struct bucket *b)
+					     const struct bucket *b, __u64 tau_ns)
 {
-	return s->word ? gcra_look(*(volatile __u64 *)s->word, now_ns, b).debt_ns : 0;
+	return s->word ? gcra_look(*(volatile __u64 *)s->word, now_ns, b, tau_ns).debt_ns : 0;
 }
 
 /*
@@ -186,11 +213,9 @@ static __always_inline int state_slot_charge(struct state *st, struct slot *s, _
 			return CHARGE_OK;
 		}
 	}
-	done = gcra_charge(s->word, b, &op);
-	if (done == CHARGE_OK) {
+	done = state_charge(st, s->word, b, &op);
+	if (done == CHARGE_OK)
 		s->written_ns = op.written_ns;
-		st->counters->word_repaired += op.repaired;
-	}
 	return done;
 }
 

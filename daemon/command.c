@@ -84,7 +84,10 @@ static json_t *command_mode(struct daemon *d, const json_t *request, struct conf
 	}
 	if (apply_overrides(d, o, d->tier_override, err))
 		return NULL;
-	snprintf(text, sizeof(text), "mode %s by hand", name);
+	if (o.until_ns)
+		snprintf(text, sizeof(text), "mode %s by hand", name);
+	else
+		snprintf(text, sizeof(text), "mode released: the config's is in force");
 	log_line("%s", text);
 	return answer_ok(text);
 }
@@ -129,7 +132,10 @@ static json_t *command_tier(struct daemon *d, const json_t *request, struct conf
 	}
 	if (apply_overrides(d, d->mode_override, o, err))
 		return NULL;
-	snprintf(text, sizeof(text), "tier %s by hand", name);
+	if (o.until_ns)
+		snprintf(text, sizeof(text), "tier %s by hand", name);
+	else
+		snprintf(text, sizeof(text), "tier released: the load decides");
 	log_line("%s", text);
 	return answer_ok(text);
 }

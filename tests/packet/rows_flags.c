@@ -82,10 +82,8 @@ static void nth_length(struct step *step, uint32_t n, bool v6)
 
 	step->frame.tcp_options = 20;
 	step->frame.length_lie = length - whole;
-	if (length < whole)
+	if (length != whole)
 		step->want.kind = FRAME_BAD_LENGTH;
-	else if (length > whole)
-		step->want.kind = FRAME_TRUNCATED;
 	else
 		step->want = admitted.want;
 }

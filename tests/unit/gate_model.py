@@ -49,9 +49,10 @@ class Bucket:
         first = (burst - 1) * t
         return cls(t, {"first": first}, first + t)
 
-    def debt(self, tat, now):
+    def debt(self, tat, now, may):
+        """What is owed, as somebody sees it who may owe so much: a debt of another policy conforms."""
         debt = max(tat - now, 0)
-        return self.tau["first"] if debt > self.most else debt
+        return min(self.tau["first"], may) if debt > self.most else debt
 
 
 class Model:
@@ -94,7 +95,7 @@ class Model:
 
     def take(self, name, bucket, now, tau):
         """Charges one of the single words, if it conforms."""
-        debt = bucket.debt(self.word[name], now)
+        debt = bucket.debt(self.word[name], now, tau)
         if debt > tau:
             return False
         self.word[name] = now + debt + bucket.t
@@ -168,13 +169,13 @@ class Model:
         rank = cls if cls == "known" else "waited" if waited and cls == "unknown" else "first"
         cost = self.per_source.t * (10 if cls == "throttled" else 1)
         own_tau = self.per_source.tau["known" if cls == "known" else "first"]
-        all_debt = shared.debt(self.word["global"], now)
+        all_debt = shared.debt(self.word["global"], now, shared.tau["first"])
         if 2 * all_debt > shared.tau["first"] and cls != "known" and not waited:
             own_tau = min(own_tau, self.per_source.t)
 
         own, net = self.slot("source", family, source), self.slot("subnet", family, source)
-        own_debt = self.per_source.debt(self.source.get(own, 0), now)
-        net_debt = self.per_subnet.debt(self.subnet.get(net, 0), now)
+        own_debt = self.per_source.debt(self.source.get(own, 0), now, own_tau)
+        net_debt = self.per_subnet.debt(self.subnet.get(net, 0), now, self.per_subnet.tau[rank])
         if self.per_source.t and own_debt > own_tau:
             return "source-rate"
         if self.per_subnet.t and net_debt > self.per_subnet.tau[rank]:

@@ -191,13 +191,13 @@ static void test_repair(void)
 	struct gcra_op op = {.now_ns = now, .cost_ns = b.t_ns, .tau_ns = b.tau1_ns};
 	__u64 word = now + b.debt_max_ns;
 
-	CHECK_U64(gcra_look(word, now, &b).debt_ns, MS(1200));
+	CHECK_U64(gcra_look(word, now, &b, b.tau1_ns).debt_ns, MS(1200));
 	CHECK_U64(gcra_charge(&word, &b, &op), CHARGE_DENIED);
 	CHECK_U64(word, now + b.debt_max_ns);
 
 	word = now + b.debt_max_ns + 1;
-	CHECK_U64(gcra_look(word, now, &b).debt_ns, MS(400));
-	CHECK_U64(gcra_look(word, now, &b).repaired, 1);
+	CHECK_U64(gcra_look(word, now, &b, b.tau1_ns).debt_ns, MS(400));
+	CHECK_U64(gcra_look(word, now, &b, b.tau1_ns).repaired, 1);
 	CHECK_U64(gcra_charge(&word, &b, &op), CHARGE_OK);
 	CHECK_U64(op.repaired, 1);
 	CHECK_U64(word, now + MS(500));
@@ -255,14 +255,14 @@ static void test_near_the_bound(void)
 	for (__u64 n = 0; n < 4; n++) {
 		CHECK_U64(charge_at(&word, &b, now, b.tau3_ns), CHARGE_OK);
 		CHECK_U64(word, now + (n + 1) * t);
-		CHECK_U64(gcra_look(word, now, &b).repaired, 0);
+		CHECK_U64(gcra_look(word, now, &b, b.tau1_ns).repaired, 0);
 	}
 	CHECK_U64(charge_at(&word, &b, now, b.tau3_ns), CHARGE_DENIED);
 	CHECK_U64(charge_at(&word, &b, now + t - 1, b.tau3_ns), CHARGE_DENIED);
 	CHECK_U64(charge_at(&word, &b, now + t, b.tau3_ns), CHARGE_OK);
 	CHECK_U64(charge_at(&word, &b, now + 2 * t - 1, b.tau3_ns), CHARGE_DENIED);
 	word++; /* one more than this policy can owe at its last charge */
-	CHECK_U64(gcra_look(word, now + t, &b).debt_ns, b.tau1_ns);
+	CHECK_U64(gcra_look(word, now + t, &b, b.tau1_ns).debt_ns, b.tau1_ns);
 	CHECK_U64(charge_at(&word, &b, now + t, b.tau1_ns), CHARGE_OK);
 	CHECK_U64(word, now + t + 2 * t);
 }

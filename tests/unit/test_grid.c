@@ -170,8 +170,8 @@ static void check_word(__u64 tat_ns, __u64 asked_ns, const struct bucket *b, __u
 {
 	__u64 wait_ns = b->debt_max_ns > tau_ns ? b->debt_max_ns - tau_ns : 0;
 
-	CHECK(gcra_look(tat_ns, asked_ns, b).debt_ns <= tau_ns ||
-		      gcra_look(tat_ns, asked_ns + wait_ns, b).debt_ns <= tau_ns,
+	CHECK(gcra_look(tat_ns, asked_ns, b, tau_ns).debt_ns <= tau_ns ||
+		      gcra_look(tat_ns, asked_ns + wait_ns, b, tau_ns).debt_ns <= tau_ns,
 	      "a debt of %llu against %llu lasts longer than %llu ns", tat_ns - asked_ns, tau_ns,
 	      wait_ns);
 }
