@@ -96,65 +96,68 @@ static double per_second(uint64_t new, uint64_t old, double seconds)
 	return seconds > 0 ? (double)(new - old) / seconds : 0;
 }
 
-static json_t *rates_json(const struct daemon *d)
+/* A sum over the reasons of each verdict, and of all: in the mode that is in force. */
+static void sum_verdicts(const uint64_t judged[VERDICTS][REASONS], uint64_t sum[VERDICTS + 1])
 {
+	memset(sum, 0, sizeof(uint64_t) * (VERDICTS + 1));
+	for (int v = 0; v < VERDICTS; v++)
+		for (int r = 0; r < REASONS; r++) {
+			sum[v] += judged[v][r];
+			sum[VERDICTS] += judged[v][r];
+		}
+}
+
+static json_t *rates_json(const struct daemon *d, uint32_t mode)
+{
+	uint64_t before[VERDICTS + 1], now[VERDICTS + 1];
 	const struct history *old, *new;
-	double seconds = rate_window(d, &old, &new), sum = 0;
+	double seconds = rate_window(d, &old, &new);
 	json_t *rates = json_object();
 
-	for (int v = 0; v < VERDICTS; v++) {
-		double a_second = per_second(new->verdict[v], old->verdict[v], seconds);
-
-		json_object_set_new(rates, name_verdict(v), json_real(a_second));
-		sum += a_second;
-	}
-	json_object_set_new(rates, "judged", json_real(sum));
+	sum_verdicts(old->judged[mode], before);
+	sum_verdicts(new->judged[mode], now);
+	for (int v = 0; v <= VERDICTS; v++)
+		json_object_set_new(rates, v < VERDICTS ? name_verdict(v) : "judged",
+				    json_real(per_second(now[v], before[v], seconds)));
 	json_object_set_new(rates, "over_s", json_real(seconds));
 	return rates;
 }
 
-/* The counts by reason and verdict, whatever the mode, family and class. */
-static void sum_judged(const struct counters *c, uint64_t sum[VERDICTS][REASONS])
+static json_t *totals_json(const struct history *all, uint32_t mode)
 {
-	memset(sum, 0, sizeof(uint64_t) * VERDICTS * REASONS);
-	for (int m = 0; m < MODES; m++)
-		for (int f = 0; f < FAMILIES; f++)
-			for (int k = 0; k < CLASSES; k++)
-				for (int v = 0; v < VERDICTS; v++)
-					for (int r = 0; r < REASONS; r++)
-						sum[v][r] += c->judged[m][f][k][v][r];
+	json_t *totals = json_object();
+	uint64_t sum[VERDICTS + 1];
+
+	sum_verdicts(all->judged[mode], sum);
+	for (int v = 0; v <= VERDICTS; v++)
+		json_object_set_new(totals, v < VERDICTS ? name_verdict(v) : "judged",
+				    json_integer((json_int_t)sum[v]));
+	return totals;
 }
 
-static void judged_json(const struct daemon *d, const struct counters *c, json_t **totals,
-			json_t **reasons)
+static json_t *reasons_json(const struct daemon *d, const struct history *all)
 {
-	uint64_t sum[VERDICTS][REASONS], all = 0;
 	const struct history *old, *new;
 	double seconds = rate_window(d, &old, &new);
+	json_t *reasons = json_array();
 
-	*totals = json_object();
-	*reasons = json_array();
-	sum_judged(c, sum);
-	for (int v = 0; v < VERDICTS; v++) {
-		uint64_t n = 0;
-
+	for (int m = 0; m < MODES; m++)
 		for (int r = 0; r < REASONS; r++)
-			n += sum[v][r];
-		json_object_set_new(*totals, name_verdict(v), json_integer((json_int_t)n));
-		all += n;
-	}
-	json_object_set_new(*totals, "judged", json_integer((json_int_t)all));
-	for (int r = 0; r < REASONS; r++)
-		for (int v = 0; v < VERDICTS; v++)
-			if (sum[v][r])
-				json_array_append_new(*reasons,
-						      json_pack("{s:s, s:s, s:I, s:f, s:s}",
-								"reason", name_reason(r), "verdict",
-								name_verdict(v), "count",
-								(json_int_t)sum[v][r], "per_s",
-								per_second(new->reason[r],
-									   old->reason[r], seconds),
-								"sentence", sentence_reason(r)));
+			for (int v = 0; v < VERDICTS; v++) {
+				double a_second = per_second(new->judged[m][v][r],
+							     old->judged[m][v][r], seconds);
+
+				if (!all->judged[m][v][r])
+					continue;
+				json_array_append_new(
+					reasons,
+					json_pack("{s:s, s:s, s:s, s:I, s:f, s:s}", "mode",
+						  name_mode(m), "reason", name_reason(r), "verdict",
+						  name_verdict(v), "count",
+						  (json_int_t)all->judged[m][v][r], "per_s",
+						  a_second, "sentence", sentence_reason(r)));
+			}
+	return reasons;
 }
 
 static json_t *frames_json(const struct counters *c)
@@ -207,7 +210,10 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 {
 	static struct counters c; /* only ever used under the lock */
 	uint64_t now_ns = kernel_now_ns();
-	json_t *answer, *totals, *reasons;
+	uint32_t mode =
+		now_ns < d->mode_override.until_ns ? d->mode_override.value : d->policy.mode;
+	static struct history all; /* likewise */
+	json_t *answer;
 	int bad = kernel_counters(d->kernel, &c);
 
 	(void)request;
@@ -215,7 +221,7 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 		fail(err, bad, "the counters cannot be read: %s", strerror(-bad));
 		return NULL;
 	}
-	judged_json(d, &c, &totals, &reasons);
+	controller_sum(&c, &all);
 	answer = json_pack("{s:b, s:i, s:s, s:i, s:s, s:f, s:f, s:f}", "ok", 1, "shape", 1,
 			   "version", SLUICE_VERSION, "abi", SLUICE_ABI, "instance", d->instance,
 			   "uptime_s", SECONDS(now_ns - d->started_ns), "age_s",
@@ -226,9 +232,9 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 	json_object_set_new(answer, "load", load_json(d));
 	json_object_set_new(answer, "limits", limits_json(d));
 	json_object_set_new(answer, "bucket", bucket_json(d, now_ns));
-	json_object_set_new(answer, "rates", rates_json(d));
-	json_object_set_new(answer, "totals", totals);
-	json_object_set_new(answer, "reasons", reasons);
+	json_object_set_new(answer, "rates", rates_json(d, mode));
+	json_object_set_new(answer, "totals", totals_json(&all, mode));
+	json_object_set_new(answer, "reasons", reasons_json(d, &all));
 	json_object_set_new(answer, "frames", frames_json(&c));
 	json_object_set_new(answer, "faults", faults_json(&c));
 	json_object_set_new(answer, "interfaces", interfaces_json(d));

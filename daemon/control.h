@@ -28,7 +28,8 @@
  *	sources:    "sources": 120, "top": "192.0.2.7", "top_share": 0.93, "connections": 800.0
  *		    (recent connections: what the buckets still owe; top null while none does)
  *
- * for_s is optional. Every answer has "ok": true, or "ok": false with "error": one sentence.
+ * for_s is optional; until_s is seconds from now. Every answer has "ok": true, or "ok": false with
+ * "error": one sentence.
  * The answer to status, shape 1 ("shape" is raised when a field changes its meaning):
  *
  *	{"ok": true, "shape": 1, "version": "0.1.0", "abi": 1, "instance": "default",
@@ -45,8 +46,9 @@
  *		   "drop": 0.0, "over_s": 10.0},		(a second, over the last over_s)
  *	 "totals": {"judged": 1234, "pass": ..., "defer": ..., "hold": ..., "refuse": ...,
  *		    "drop": ...},
- *	 "reasons": [{"reason": "admitted", "verdict": "pass", "count": 1200, "per_s": 11.0,
- *		      "sentence": "..."}, ...],			(those that have occurred)
+ *	 "reasons": [{"mode": "enforce", "reason": "admitted", "verdict": "pass", "count": 1200,
+ *		      "per_s": 11.0, "sentence": "..."}, ...],	(those that have occurred, in each
+ *		      mode; rates and totals are of the mode in force)
  *	 "frames": [{"kind": "truncated", "understood": false, "count": 3, "sentence": "..."}, ...],
  *	 "faults": {"refuse_over": 0, ...},			(struct counters, by field name)
  *	 "interfaces": [{"name": "eth0", "attached": true, "mode": "native",

@@ -119,25 +119,26 @@ int controller_apply(struct daemon *d)
 	return 0;
 }
 
-static void remember_counters(struct daemon *d, uint64_t now_ns)
+void controller_sum(const struct counters *c, struct history *h)
 {
-	struct history *h = &d->history[d->history_next];
-	static struct counters c; /* only ever used under the lock */
-
-	if (kernel_counters(d->kernel, &c))
-		return;
-	memset(h, 0, sizeof(*h));
-	h->at_ns = now_ns;
+	memset(h->judged, 0, sizeof(h->judged));
 	for (int mode = 0; mode < MODES; mode++)
 		for (int family = 0; family < FAMILIES; family++)
 			for (int class = 0; class < CLASSES; class ++)
 				for (int v = 0; v < VERDICTS; v++)
-					for (int r = 0; r < REASONS; r++) {
-						uint64_t n = c.judged[mode][family][class][v][r];
+					for (int r = 0; r < REASONS; r++)
+						h->judged[mode][v][r] +=
+							c->judged[mode][family][class][v][r];
+}
 
-						h->verdict[v] += n;
-						h->reason[r] += n;
-					}
+static void remember_counters(struct daemon *d, uint64_t now_ns)
+{
+	static struct counters c; /* only ever used under the lock */
+
+	if (kernel_counters(d->kernel, &c))
+		return;
+	d->history[d->history_next].at_ns = now_ns;
+	controller_sum(&c, &d->history[d->history_next]);
 	d->history_next = (d->history_next + 1) % HISTORY_LONG;
 	if (d->history_count < HISTORY_LONG)
 		d->history_count++;

@@ -27,11 +27,10 @@
 #define OVERRIDES_MAX 128 /* of the command line */
 #define HISTORY_LONG  11  /* ticks: rates are over the last ten seconds */
 
-/* The verdicts counted so far, at one tick. */
+/* What was judged so far, at one tick; families and classes together. */
 struct history {
 	uint64_t at_ns;
-	uint64_t verdict[VERDICTS];
-	uint64_t reason[REASONS];
+	uint64_t judged[MODES][VERDICTS][REASONS];
 };
 
 struct daemon {
@@ -91,6 +90,9 @@ void controller_stop(struct daemon *d);
 
 /* Leaves the filter with its static limits: no load tiers, no lease. */
 void controller_leave(struct daemon *d);
+
+/* Fills a history's sums from the counters. */
+void controller_sum(const struct counters *c, struct history *h);
 
 /* A sentence: why the tier set is what it is. The caller holds the lock. */
 void controller_reason(const struct daemon *d, char *text, size_t size);

@@ -301,15 +301,18 @@ static int show_reasons(struct view *v)
 {
 	struct reason_row rows[REASONS_MAX], row;
 	json_t *reasons, *member;
+	const char *mode;
 	size_t used = 0, i;
 
 	if (TAKE(v, "{s:o}", "reasons", &reasons) || !json_is_array(reasons))
 		return -EPROTO;
 	json_array_foreach (reasons, i, member) {
-		if (json_unpack_ex(member, &v->error, 0, "{s:s, s:s, s:F, s:F}", "reason",
-				   &row.name, "verdict", &row.verdict, "count", &row.count, "per_s",
-				   &row.per_s))
+		if (json_unpack_ex(member, &v->error, 0, "{s:s, s:s, s:s, s:F, s:F}", "mode", &mode,
+				   "reason", &row.name, "verdict", &row.verdict, "count",
+				   &row.count, "per_s", &row.per_s))
 			return -EPROTO;
+		if (strcmp(mode, v->mode))
+			continue; /* counted in another mode, where the words would be others */
 		keep_greatest(rows, &used, &row);
 	}
 	for (i = 0; i < used; i += 2) {
