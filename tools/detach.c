@@ -4,9 +4,12 @@
  * where none runs, the pins that it has left are removed here, whatever their ABI.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "command.h"
@@ -27,12 +30,36 @@ static void report(const struct options *o, json_t *answer, const char *said)
 	json_decref(answer);
 }
 
+/* Does a daemon hold the lock of the instance, though its socket is not there? */
+static bool is_locked(const char *instance)
+{
+	char path[512];
+	bool locked;
+	int fd;
+
+	snprintf(path, sizeof(path), RUNTIME_FOLDER "/%s/lock", instance);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	locked = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	close(fd);
+	return locked;
+}
+
 static int remove_pins(const struct options *o)
 {
 	struct pins p;
 	char path[512], said[512];
-	int err = pins_remove(o->instance, &p, path, sizeof(path));
+	int err;
 
+	if (is_locked(o->instance)) {
+		text_complain(
+			"a sluiced of the name %s is running, but its control socket is gone: "
+			"stop it first, as it holds the filter",
+			o->instance);
+		return EXIT_FAILED;
+	}
+	err = pins_remove(o->instance, &p, path, sizeof(path));
 	if (err) {
 		text_complain("no sluiced of the name %s is running, and %s could not be removed: "
 			      "%s%s",

@@ -26,6 +26,7 @@
 #pragma weak suite_config
 #pragma weak suite_tier
 #pragma weak suite_classes
+#pragma weak suite_load
 
 static const struct {
 	const char *name;
@@ -35,7 +36,7 @@ static const struct {
 	{"frame", suite_frame},		{"reset", suite_reset},	  {"gate", suite_gate},
 	{"contended", suite_contended}, {"grid", suite_grid},	  {"oracle", suite_oracle},
 	{"fuzz", suite_fuzz},		{"config", suite_config}, {"tier", suite_tier},
-	{"classes", suite_classes},
+	{"classes", suite_classes},	{"load", suite_load},
 };
 
 static unsigned int skipped, failed;

@@ -41,5 +41,6 @@ void suite_fuzz(void);
 void suite_config(void);
 void suite_tier(void);
 void suite_classes(void);
+void suite_load(void);
 
 #endif
