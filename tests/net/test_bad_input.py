@@ -60,7 +60,7 @@ def test_bad_config(t):
     nothing_left(t, net, gate)
 
 
-@scenario(limit=40)
+@scenario(limit=90)
 def test_bad_interface(t):
     """A missing interface, one without native XDP, a foreign program: named and left alone"""
     net = Net()

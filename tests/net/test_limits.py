@@ -28,7 +28,7 @@ def test_book(t):
         for n in (1, 2, 3):
             t.between(f"{family}: through with retransmit {n}", through[n], 2, 4)
         first = max(a.wait for a in attempts if a.wait < 0.5)
-        t.check(first < 0.05, f"{family}: those at once waited at most {first * 1000:.1f} ms")
+        t.check(first < 0.3, f"{family}: those at once waited at most {first * 1000:.1f} ms")
         waits = sorted(a.wait for a in attempts)
         t.note(f"{family}: waited " + " ".join(f"{w:.2f}" for w in waits))
     t.equal("accepted by the server", len(served.finish()), 24)

@@ -102,7 +102,12 @@ def within(namespace, function, *args):
     return Child(namespace, function, *args).result()
 
 
-def raise_file_limit():
-    """As many open sockets as this machine allows us."""
+def raise_file_limit(wanted=65536):
+    """So many open files; where that is not allowed, as many as the machine gives."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for limit in (max(hard, wanted), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return
+        except (ValueError, OSError):  # raising the hard limit takes CAP_SYS_RESOURCE
+            pass
