@@ -32,8 +32,8 @@ static int run_cut(const struct row *row, const struct spec *whole, bool v6)
 	/* 14 bytes, the Ethernet header, is the least that the kernel runs. */
 	for (step.frame.cut = 1; step.frame.cut <= bytes - 14 && !wrong; step.frame.cut++) {
 		/* With all headers there it is the length in them that does not hold. */
-		step.want.kind = step.frame.cut <= whole->payload ? FRAME_BAD_LENGTH
-								  : FRAME_TRUNCATED;
+		step.want.kind =
+			step.frame.cut <= whole->payload ? FRAME_BAD_LENGTH : FRAME_TRUNCATED;
 		wrong = step_run(row, &step, v6);
 		if (wrong)
 			complain("that was cut to %zu of %zu bytes", bytes - step.frame.cut, bytes);
