@@ -83,11 +83,13 @@ def test_overload_real(t):
     gate.start()
     plan = [(s, source_v4(t.rng.randrange(30000)), 0) for s in poisson(t.rng, 500, 20)]
     attempts = clients(net, plan, server_v4(), patience=60, end=20).result()
+    began, ended = attempts[0].syn, time.monotonic()
     may = 50 * (20 - plan[0][0]) + 100 + 50
     connected = sum(a.connected is not None for a in attempts)
     t.between(f"connected of {len(attempts)}", connected, 0.98 * may, 1.02 * may)
     reasons = gate.reasons()
-    t.between("admitted", reasons["admitted"], 0.98 * may, 1.02 * may)
+    # SYNs went on until the last socket was closed, which takes its time.
+    t.between("admitted", reasons["admitted"], 0.98 * may, 1.02 * (50 * (ended - began) + 150))
     t.note(f"SYNs judged {sum(reasons.values())}, of them retransmits deferred again and again")
     served.finish()
 
