@@ -974,6 +974,28 @@ static void test_lost_refund(void)
 	rig_close(raced);
 }
 
+/*
+ * A CPU that reads the clock a tick after another one has: what that one noted is in its future,
+ * and is new, not older than everything.
+ */
+static void test_a_tick_behind(void)
+{
+	struct config c = rig_config();
+	struct rig *r = rig_open(&c);
+	__u64 budget;
+
+	CHECK_DECISION(judge_v4(r, HOST, 1, NOW + MS(4)), PASS, ADMITTED);
+	CHECK_DECISION(judge_v4(r, HOST, 1, NOW), DROP, REPLAY);
+	CHECK_U64(r->control.global_tat_ns, NOW + MS(4) + MS(100));
+
+	r->policy.tiers = TIER_DELAY;
+	CHECK_DECISION(judge_v4(r, HOST, 2, NOW + MS(4)), DEFER, FIRST_TIME);
+	budget = r->remember_tat_ns;
+	CHECK_DECISION(judge_v4(r, HOST, 2, NOW), DEFER, FIRST_TIME);
+	CHECK_U64(r->remember_tat_ns, budget); /* it was remembered already */
+	rig_close(r);
+}
+
 /* --- debts left over from another policy ------------------------------------------------------ */
 
 /* From 2/s back to 15/s: without the repair everybody is shut out for half a minute. */
@@ -1010,6 +1032,27 @@ static void test_leftover_debt_of_a_source(void)
 	rig_switch(r, &fast);
 	CHECK_DECISION(rig_judge(r, &a, NOW + SEC(1)), PASS, ADMITTED);
 	CHECK_U64(rig_source_tat(r, &a), NOW + SEC(1) + SEC(3));
+	CHECK_U64(r->counters.word_repaired, 1);
+	rig_close(r);
+}
+
+/* Also under pressure, when a newcomer may owe less than tau1 on its own word. */
+static void test_leftover_debt_under_pressure(void)
+{
+	struct config c = rig_config();
+	struct attempt a = rig_v4(HOST, 1);
+	__u64 old = NOW + SEC(7200);
+	struct prefix_key key;
+	struct rig *r;
+
+	c.source_rate = (struct rate){1, NSEC_PER_SEC};
+	c.source_burst = 20;
+	r = rig_open(&c);
+	state_prefix_key(&key, &a.source, &r->policy.source[FAMILY_V4]);
+	plain_add(&r->st.table[TABLE_SOURCE], &key, &old);
+	owe(r, NOW, MS(300));
+	CHECK_DECISION(rig_judge(r, &a, NOW), PASS, ADMITTED);
+	CHECK_U64(rig_source_tat(r, &a), NOW + SEC(2)); /* one ahead, and this one */
 	CHECK_U64(r->counters.word_repaired, 1);
 	rig_close(r);
 }
@@ -1095,8 +1138,10 @@ void suite_gate(void)
 		TEST("refund of global", test_refund_of_global),
 		TEST("two CPUs inserting one key", test_two_cpus_inserting),
 		TEST("a lost refund", test_lost_refund),
+		TEST("a CPU that is a tick behind", test_a_tick_behind),
 		TEST("a debt left over", test_leftover_debt),
 		TEST("a debt left over on a source", test_leftover_debt_of_a_source),
+		TEST("a debt left over, under pressure", test_leftover_debt_under_pressure),
 		TEST("a debt left over, met by trusted", test_leftover_debt_met_by_trusted),
 		TEST("a changed prefix starts afresh", test_a_changed_prefix_starts_afresh),
 		CU_TEST_INFO_NULL,
