@@ -18,7 +18,7 @@ const volatile _Bool test_clock = 0;
 
 /* What the parser hands to the judge. */
 struct seen {
-	struct attempt attempt;
+	struct frame frame;
 	__u64 now_ns;
 };
 
@@ -68,7 +68,7 @@ __noinline int gate_run(struct seen *seen)
 	if (!seen || state_load(&st))
 		return ACT_PASS;
 	mode = gate_mode(st.policy, seen->now_ns);
-	if (!frame_address_guarded(st.policy, &seen->attempt.dest)) {
+	if (!frame_address_guarded(st.policy, &seen->frame.attempt.dest)) {
 		st.counters->frames[FRAME_OTHER_ADDRESS]++;
 		return ACT_PASS;
 	}
@@ -77,8 +77,8 @@ __noinline int gate_run(struct seen *seen)
 		return ACT_PASS;
 	}
 	st.counters->frames[FRAME_SYN]++;
-	d = gate_judge(&st, &seen->attempt, seen->now_ns);
-	gate_count(st.counters, &d, mode, seen->attempt.family);
+	d = gate_judge(&st, &seen->frame.attempt, seen->now_ns);
+	gate_count(st.counters, &d, mode, seen->frame.attempt.family);
 	if (mode != MODE_ENFORCE)
 		return ACT_PASS;
 	if (d.verdict == VERDICT_REFUSE)
@@ -105,23 +105,26 @@ static __always_inline int gate_reset(struct xdp_md *ctx, struct counters *c, co
 SEC("xdp")
 int sluice_gate(struct xdp_md *ctx)
 {
-	struct frame f = {};
-	struct seen seen;
+	struct seen seen = {};
 	struct state st;
 	enum frame_kind kind;
+	__u64 l3_offset;
 
 	if (state_load(&st))
 		return XDP_PASS;
-	kind = frame_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, st.policy, &f);
+	kind = frame_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, st.policy,
+			   &seen.frame);
 	if (kind != FRAME_SYN) {
 		st.counters->frames[kind]++;
 		return XDP_PASS;
 	}
-	seen.attempt = f.attempt;
 	seen.now_ns = gate_clock(ctx);
+	l3_offset = seen.frame.l3_offset;
 	switch (gate_run(&seen)) {
 	case ACT_RESET:
-		return gate_reset(ctx, st.counters, &f);
+		/* The verifier takes all that gate_run() was given for changed. */
+		seen.frame.l3_offset = l3_offset & 31;
+		return gate_reset(ctx, st.counters, &seen.frame);
 	case ACT_DROP:
 		return XDP_DROP;
 	}

@@ -121,9 +121,10 @@ static __always_inline int gate_trusted(struct state *st, const struct bucket *g
  * Charges all three words, or none: global, subnet, source; a later failure gives the earlier
  * back. Returns an enum charge; *reason names the word that was charged last or denied.
  */
-static __always_inline int gate_charge(struct state *st, const struct bucket *global,
-				       const struct tolerance *t, struct slot *subnet,
-				       struct slot *source, __u64 now_ns, enum reason *reason)
+static __always_inline int gate_charge(struct state *st, const struct attempt *a,
+				       const struct bucket *global, const struct tolerance *t,
+				       struct slot *subnet, struct slot *source, __u64 now_ns,
+				       enum reason *reason)
 {
 	const struct policy *p = st->policy;
 	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = t->global_ns};
@@ -134,12 +135,12 @@ static __always_inline int gate_charge(struct state *st, const struct bucket *gl
 		return done;
 	if (p->per_subnet.t_ns) {
 		*reason = REASON_SUBNET_RATE;
-		done = state_slot_charge(st, subnet, now_ns, p->per_subnet.t_ns, t->subnet_ns,
+		done = state_slot_charge(st, subnet, a, now_ns, p->per_subnet.t_ns, t->subnet_ns,
 					 &p->per_subnet);
 	}
 	if (done == CHARGE_OK && p->per_source.t_ns) {
 		*reason = REASON_SOURCE_RATE;
-		done = state_slot_charge(st, source, now_ns, t->source_cost_ns, t->source_ns,
+		done = state_slot_charge(st, source, a, now_ns, t->source_cost_ns, t->source_ns,
 					 &p->per_source);
 		if (done != CHARGE_OK && p->per_subnet.t_ns)
 			state_slot_refund(st, subnet, p->per_subnet.t_ns);
@@ -214,13 +215,13 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 		       debt_ns > global->tau1_ns / 2);
 
 	if (p->per_source.t_ns) {
-		state_slot(st, &source, TABLE_SOURCE, &a->source, &p->source[a->family & 1]);
+		state_slot(st, &source, TABLE_SOURCE, a);
 		if (state_slot_debt(&source, now_ns, &p->per_source, may.source_ns) > may.source_ns)
 			return gate_defer(st, d, REASON_SOURCE_RATE, fingerprint, memory, now_ns);
 	}
 
 	if (p->per_subnet.t_ns) {
-		state_slot(st, &subnet, TABLE_SUBNET, &a->source, &p->subnet[a->family & 1]);
+		state_slot(st, &subnet, TABLE_SUBNET, a);
 		if (state_slot_debt(&subnet, now_ns, &p->per_subnet, may.subnet_ns) > may.subnet_ns)
 			return gate_defer(st, d, REASON_SUBNET_RATE, fingerprint, memory, now_ns);
 	}
@@ -231,7 +232,7 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 
 	/* Place of the gate backlog. */
 
-	switch (gate_charge(st, global, &may, &subnet, &source, now_ns, &reason)) {
+	switch (gate_charge(st, a, global, &may, &subnet, &source, now_ns, &reason)) {
 	case CHARGE_CONTENDED:
 		return gate_defer(st, d, REASON_CONTENDED, fingerprint, memory, now_ns);
 	case CHARGE_DENIED: /* another CPU was faster */

@@ -48,6 +48,17 @@ static __always_inline void state_prefix_key(struct prefix_key *key, const union
 	key->bits = p->bits;
 }
 
+/* What the attempt's source is called in the source or the subnet table. */
+static __always_inline void state_slot_key(const struct state *st, enum table table,
+					   const struct attempt *a, struct prefix_key *key)
+{
+	const struct policy *p = st->policy;
+
+	state_prefix_key(key, &a->source,
+			 table == TABLE_SOURCE ? &p->source[a->family & 1]
+					       : &p->subnet[a->family & 1]);
+}
+
 /* Charges a word, and counts a repair. Returns an enum charge. */
 static __always_inline int state_charge(struct state *st, __u64 *word, const struct bucket *b,
 					struct gcra_op *op)
@@ -165,21 +176,25 @@ static __always_inline int state_remember(struct state *st, __u64 fingerprint, _
 
 /* --- the buckets of sources and subnets ---------------------------------------------------- */
 
-/* A word in a table, looked up once and charged later. An absent word is an empty bucket. */
+/*
+ * A word in a table, looked up once and charged later. An absent word is an empty bucket. The key
+ * is made anew where it is needed: the kernel's stack is short (512 bytes for all calls together).
+ */
 struct slot {
 	enum table table;
-	struct prefix_key key;
 	__u64 *word;
 	__u64 written_ns; /* what our charge left there; 0: nothing was charged */
 };
 
 static __always_inline void state_slot(struct state *st, struct slot *s, enum table table,
-				       const union addr *a, const struct prefix *p)
+				       const struct attempt *a)
 {
+	struct prefix_key key;
+
 	s->table = table;
 	s->written_ns = 0;
-	state_prefix_key(&s->key, a, p);
-	s->word = state_find(st, table, &s->key);
+	state_slot_key(st, table, a, &key);
+	s->word = state_find(st, table, &key);
 }
 
 static __always_inline __u64 state_slot_debt(const struct slot *s, __u64 now_ns,
@@ -193,21 +208,24 @@ static __always_inline __u64 state_slot_debt(const struct slot *s, __u64 now_ns,
  * is charged. No room in the table: the other buckets decide alone, which is counted. Returns an
  * enum charge.
  */
-static __always_inline int state_slot_charge(struct state *st, struct slot *s, __u64 now_ns,
-					     __u64 cost_ns, __u64 tau_ns, const struct bucket *b)
+static __always_inline int state_slot_charge(struct state *st, struct slot *s,
+					     const struct attempt *a, __u64 now_ns, __u64 cost_ns,
+					     __u64 tau_ns, const struct bucket *b)
 {
 	struct gcra_op op = {.now_ns = now_ns, .cost_ns = cost_ns, .tau_ns = tau_ns};
 	int done;
 
 	if (!s->word) {
 		__u64 fresh = now_ns + cost_ns;
+		struct prefix_key key;
 
-		if (!state_add(st, s->table, &s->key, &fresh)) {
-			s->word = state_find(st, s->table, &s->key);
+		state_slot_key(st, s->table, a, &key);
+		if (!state_add(st, s->table, &key, &fresh)) {
+			s->word = state_find(st, s->table, &key);
 			s->written_ns = fresh;
 			return CHARGE_OK;
 		}
-		s->word = state_find(st, s->table, &s->key);
+		s->word = state_find(st, s->table, &key);
 		if (!s->word) {
 			st->counters->insert_failed++;
 			return CHARGE_OK;

@@ -204,7 +204,8 @@ struct frame_row {
 /* The tables; a row without a sentence ends them. */
 extern const struct frame_row rows_frames_link[], rows_frames_ip[], rows_frames_tcp[];
 extern const struct row rows_flags[], rows_limits[], rows_priority[], rows_trusted[],
-	rows_attempts[], rows_classes[], rows_modes[], rows_tiers[], rows_resets[], rows_cpus[];
+	rows_attempts[], rows_classes[], rows_modes[], rows_tiers[], rows_resets[], rows_cpus[],
+	rows_verifier[];
 
 /* --- the bench ----------------------------------------------------------------------------- */
 
