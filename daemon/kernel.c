@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -166,11 +167,29 @@ static void size_maps(struct kernel *k, const struct config *c)
 	bpf_map__set_autocreate(k->program->maps.class_template_v6, false);
 }
 
+/* Has this process the capabilities that a load needs? */
+static bool may_load(void)
+{
+	const cap_value_t need[] = {CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
+	cap_t have = cap_get_proc();
+	bool all = have != NULL;
+
+	for (size_t i = 0; have && i < sizeof(need) / sizeof(need[0]); i++) {
+		cap_flag_value_t set = CAP_CLEAR;
+
+		cap_get_flag(have, need[i], CAP_EFFECTIVE, &set);
+		all &= set == CAP_SET;
+	}
+	cap_free(have);
+	return all;
+}
+
 static int load_program(struct kernel *k, struct config_error *err)
 {
 	int bad = gate_bpf__load(k->program);
 
-	if (bad == -EPERM || bad == -EACCES)
+	/* -EACCES is also what the verifier says of a program that it does not like. */
+	if (bad == -EPERM || (bad == -EACCES && !may_load()))
 		return fail(
 			err, bad,
 			"the kernel does not let this process load the filter: run it as root, or "

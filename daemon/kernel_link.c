@@ -137,6 +137,14 @@ static void let_go(struct link *l)
 	l->seen.attached = false;
 }
 
+/* Takes the filter off now: a link that is only closed may linger until the kernel frees it. */
+static void take_off(struct link *l)
+{
+	if (l->fd >= 0)
+		bpf_link_detach(l->fd);
+	let_go(l);
+}
+
 /* Finds the link that a predecessor pinned, if it still sits on this very interface. */
 static void adopt(const struct kernel *k, struct link *l, uint32_t ifindex)
 {
@@ -194,7 +202,7 @@ static int change_mode(struct kernel *k, struct link *l, uint32_t ifindex, struc
 
 	link_path(k, l->seen.name, path, sizeof(path));
 	unlink(path);
-	let_go(l);
+	take_off(l);
 	bad = create(k, l, ifindex, err);
 	if (bad) {
 		k->xdp_mode = had;
@@ -237,7 +245,7 @@ static void roll_back(struct kernel *k, uint32_t links_before)
 			link_path(k, k->link[i].seen.name, path, sizeof(path));
 			if (k->link[i].fd >= 0)
 				unlink(path);
-			let_go(&k->link[i]);
+			take_off(&k->link[i]);
 			k->link[i].is_new = false;
 		}
 	for (uint32_t i = links_before; i < k->links; i++)
@@ -259,7 +267,7 @@ static void drop_unwanted(struct kernel *k)
 		}
 		link_path(k, l->seen.name, path, sizeof(path));
 		unlink(path);
-		let_go(l);
+		take_off(l);
 		log_line("%s: let go, the config no longer names it", l->seen.name);
 	}
 	k->links = kept;
@@ -384,6 +392,6 @@ void kernel_detach(struct kernel *k)
 	remove_folder(k->maps_folder, "");
 	remove_folder(k->folder, LINK_PREFIX);
 	for (uint32_t i = 0; i < k->links; i++)
-		let_go(&k->link[i]);
+		take_off(&k->link[i]);
 	k->links = 0;
 }

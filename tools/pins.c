@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "pins.h"
 
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +110,20 @@ int pins_look(const char *instance, struct pins *p)
 
 static int empty_folder(int fd, bool links_only, int depth, char *failed, size_t size);
 
+/* Takes the filter off now: a link that only loses its pin may linger until the kernel frees it. */
+static void detach_link(int folder, const char *name)
+{
+	char path[NAME_MAX + 64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", folder, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	bpf_link_detach(fd);
+	close(fd);
+}
+
 static int remove_entry(int fd, const char *name, int depth, char *failed, size_t size)
 {
 	struct stat st;
@@ -116,6 +131,8 @@ static int remove_entry(int fd, const char *name, int depth, char *failed, size_
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
+	if (S_ISREG(st.st_mode) && is_link(name))
+		detach_link(fd, name);
 	if (!S_ISDIR(st.st_mode))
 		return unlinkat(fd, name, 0) && errno != ENOENT ? -errno : 0;
 	if (depth >= DEPTH_MAX)
