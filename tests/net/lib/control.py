@@ -4,6 +4,7 @@
 import json
 import os
 import socket
+import struct
 import time
 
 from .gate import RUN
@@ -11,8 +12,10 @@ from .gate import RUN
 
 def connect(gate, timeout=5.0):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    s.settimeout(timeout)
+    # Waits for room in the backlog, which a socket with Python's own time limit does not.
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(timeout) + 1, 0))
     s.connect(f"{RUN}/{gate.name}/control")
+    s.settimeout(timeout)
     return s
 
 
