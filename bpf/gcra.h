@@ -27,10 +27,10 @@ struct gcra_view {
 };
 
 /*
- * Reads a word as of now, for somebody who may owe tau. A debt above debt_max cannot come from
- * this policy: it counts as tau1, or as tau where that is less, so that the next SYN conforms and
- * its charge repairs the word. (Without this a limit that is loosened leaves everybody out for as
- * long as the old one would have.)
+ * Reads a word as of now, for somebody who may owe tau. A debt clearly above debt_max cannot come
+ * from this policy: it counts as tau1, or as tau where that is less, so that the next SYN conforms
+ * and its charge repairs the word. (Without this a limit that is loosened leaves everybody out for
+ * as long as the old one would have.)
  */
 static __always_inline struct gcra_view gcra_look(__u64 tat_ns, __u64 now_ns,
 						  const struct bucket *b, __u64 tau_ns)
@@ -41,7 +41,7 @@ static __always_inline struct gcra_view gcra_look(__u64 tat_ns, __u64 now_ns,
 		return v;
 	v.base_ns = tat_ns;
 	v.debt_ns = tat_ns - now_ns;
-	if (v.debt_ns > b->debt_max_ns) {
+	if (v.debt_ns > b->debt_max_ns + CLOCK_APART_NS) {
 		v.debt_ns = tau_ns < b->tau1_ns ? tau_ns : b->tau1_ns;
 		v.base_ns = now_ns + v.debt_ns;
 		v.repaired = 1;

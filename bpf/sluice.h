@@ -44,6 +44,12 @@
 #define REPLAY_WINDOW_NS (63 * NSEC_PER_SEC)   /* and for this long */
 #define REPLAY_MAX	 10		       /* and this many times; Linux sends 9 */
 
+/*
+ * CPUs read the coarse clock up to one tick apart (10 ms with HZ=100, the slowest): a debt that is
+ * so much above the most that a policy can owe may still be its own.
+ */
+#define CLOCK_APART_NS (10 * NSEC_PER_MSEC)
+
 /* One slot charged by a throttled source costs this many of an unknown one's. */
 #define THROTTLED_COST 10
 
@@ -242,7 +248,7 @@ struct class_key_v6 {
 /* An attempt that was admitted: a retransmit of it passes, within bounds. */
 struct admitted {
 	__u64 at_ns;
-	__u64 passes; /* time of the last pass in ms << 8 | how many: one word, one exchange */
+	__u64 passes; /* time of the last pass, its low byte replaced by how many: one exchange */
 };
 
 /* What each CPU counts. Read all at once by the daemon; written without locks. */

@@ -52,7 +52,7 @@ class Bucket:
     def debt(self, tat, now, may):
         """What is owed, as somebody sees it who may owe so much: a debt of another policy conforms."""
         debt = max(tat - now, 0)
-        return min(self.tau["first"], may) if debt > self.most else debt
+        return min(self.tau["first"], may) if debt > self.most + 10 * MS else debt
 
 
 class Model:

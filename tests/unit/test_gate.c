@@ -361,7 +361,7 @@ static void test_first_time(void)
 	CHECK_U64(d.again, 1);
 	CHECK_DECISION(judge_v4(r, HOST, 2, NOW + SEC(1)), DEFER, FIRST_TIME); /* each attempt */
 	CHECK_DECISION(judge_v4(r, HOST + 1, 1, NOW), PASS, ADMITTED);
-	CHECK_DECISION(judge_v4(r, HOST + 2, 1, NOW), DEFER, FIRST_TIME);
+	CHECK_DECISION(judge_v4(r, HOST + 2, 1, NOW + SEC(1)), DEFER, FIRST_TIME);
 	rig_close(r);
 }
 
@@ -1092,6 +1092,22 @@ static void test_a_changed_prefix_starts_afresh(void)
 		name, function \
 	}
 
+/* Two CPUs at a tick's edge: the one behind must not take the full word for a leftover. */
+static void test_full_a_tick_behind(void)
+{
+	struct config c = rig_config();
+	struct rig *r = rig_open(&c);
+
+	list_v4(r, HOST, 32, CLASS_TRUSTED);
+	for (__u32 i = 0; i < 12; i++) /* the global word owes debt_max as of the new tick */
+		CHECK_DECISION(judge_v4(r, HOST, i, NOW + MS(4)), PASS, TRUSTED);
+	CHECK_U64(r->control.global_tat_ns, NOW + MS(1204));
+	CHECK_DECISION(judge_v4(r, HOST + 1, 1, NOW), DEFER, CONNECTION_RATE);
+	CHECK_U64(r->control.global_tat_ns, NOW + MS(1204));
+	CHECK_U64(r->counters.word_repaired, 0);
+	rig_close(r);
+}
+
 void suite_gate(void)
 {
 	static CU_TestInfo tests[] = {
@@ -1144,6 +1160,7 @@ void suite_gate(void)
 		TEST("a debt left over, under pressure", test_leftover_debt_under_pressure),
 		TEST("a debt left over, met by trusted", test_leftover_debt_met_by_trusted),
 		TEST("a changed prefix starts afresh", test_a_changed_prefix_starts_afresh),
+		TEST("a full word, seen from a tick behind", test_full_a_tick_behind),
 		CU_TEST_INFO_NULL,
 	};
 
