@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An interface that is deleted and made again under the running daemon, and without it."""
 
+import os
+import signal
 import time
 
 from lib import links
@@ -28,7 +30,25 @@ def limit_holds(t, net, what):
     t.between(f"{what}: let in of {sent}", len(syn_acks(sniffer.finish())), may - 2, may + 1)
 
 
-@scenario(limit=60)
+def foreign(t, net, gate):
+    """It comes back with somebody else's program on it: left alone, named, replaced when it goes"""
+    gate.process.send_signal(signal.SIGSTOP)  # or the daemon may well be first
+    links.remove(net)
+    links.make_again(net)
+    link = net.hold_xdp(net.server, "s0", name="foreign")
+    program = xdp_on(net, "s0")
+    gate.process.send_signal(signal.SIGCONT)
+    status, _ = gate.wait_for("foreign program", lambda s: not s["interfaces"][0]["attached"] and
+                              str(program) in (s["interfaces"][0]["problem"] or ""), timeout=5)
+    t.note(f"status says: {status['interfaces'][0]['problem']}")
+    time.sleep(2)
+    t.equal("the foreign program is left alone", xdp_on(net, "s0"), program)
+    os.close(link)
+    gate.wait_for("ours instead", lambda s: shape(s) == [(True, "native")], timeout=5)
+    t.check(xdp_on(net, "s0") not in (None, program), "once it is gone ours is on the interface")
+
+
+@scenario(limit=75)
 def test_return(t):
     """A deleted interface is reported; made again it is attached again, and limits hold"""
     net = Net()
@@ -65,6 +85,9 @@ def test_return(t):
     time.sleep(1.5)
     ip(net.server, "link set s0 up")
     t.equal("down and up", shape(gate.status()), [(True, "native")])
+
+    foreign(t, net, gate)
+    limit_holds(t, net, "the foreign program gone")
 
     gate.end()
     links.remove(net)
