@@ -2,6 +2,7 @@
 #
 #   make             build/sluiced and build/sluice
 #   make check       all rings of tests: unit, packet, net (as root)
+#   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
 #   make lint        cppcheck, clang-tidy, both compilers, shell syntax
 #   make format      make format-check
@@ -53,7 +54,7 @@ PURE_C    := $(wildcard $(PURE:%=daemon/%.c))
 UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 
-.PHONY: all check check-unit check-packet check-net install lint format format-check clean
+.PHONY: all demo check check-unit check-packet check-net install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/
 .DEFAULT_GOAL := all
@@ -110,6 +111,16 @@ check-net: all
 	$(Q)tests/run net
 check: all $(B)/tests/unit $(B)/tests/packet
 	$(Q)tests/run unit packet net
+
+# --- the demo ---------------------------------------------------------------------------------
+
+$(B)/demo/%: demo/%.c | $(B)/demo/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< -lm -o $@
+
+# exec: the demo ends with the make that started it, so no shell may stand between.
+demo: all $(B)/demo/mta $(B)/demo/senders
+	$(Q)exec python3 -B demo/run.py $(B) $(DEMO_OWNER)
 
 # --- the rest ---------------------------------------------------------------------------------
 
