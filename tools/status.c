@@ -25,8 +25,9 @@ static const struct verdict_words {
 	const char *past;
 	const char *would;
 } verdicts[] = {
-	{"pass", "admitted", "would pass"}, {"defer", "deferred", "would defer"},
-	{"hold", "held", "would hold"},	    {"refuse", "refused", "would refuse"},
+	{"pass", "admitted", "would pass"},
+	{"defer", "deferred", "would defer"},
+	{"refuse", "refused", "would refuse"},
 	{"drop", "dropped", "would drop"},
 };
 
