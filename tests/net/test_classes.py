@@ -172,6 +172,6 @@ def test_classes_flips(t):
     wrong = [(a.source, a.error) for a in attempts
              if (a.error is None) != (kind_of[a.source] == "trusted") or
              a.error not in (None, "ECONNREFUSED")]
-    t.equal(f"of {len(attempts)} connects misjudged", wrong, [])
+    t.equal(f"of {len(attempts)} connects misjudged", (len(wrong), wrong[:3]), (0, []))
     t.equal("SYNs by reason", gate.reasons(), expected)
     served.finish()

@@ -75,8 +75,8 @@ def test_reload_often(t):
     blocked = [a for a in attempts if a.source.startswith(barred)]
     admitted = [a for a in attempts if not a.source.startswith(barred)]
     t.equal(f"of {len(blocked)} blocked not refused",
-            [a for a in blocked if a.error != "ECONNREFUSED"], [])
-    t.equal(f"of {len(admitted)} others lost", [a for a in admitted if a.over is None], [])
+            sum(a.error != "ECONNREFUSED" for a in blocked), 0)
+    t.equal(f"of {len(admitted)} others lost", sum(a.over is None for a in admitted), 0)
     slowest = max(a.wait for a in admitted if a.wait is not None)
     t.check(slowest < 0.5, f"nobody was deferred: longest wait {slowest * 1000:.1f} ms")
     t.equal("SYNs by reason", gate.reasons(),
