@@ -107,11 +107,14 @@ static __always_inline struct decision gate_defer(struct state *st, struct decis
 /* A trusted source within the one bucket that all trusted sources share. Returns an enum charge. */
 static __always_inline int gate_trusted(struct state *st, const struct bucket *global, __u64 now_ns)
 {
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = global->tau3_ns};
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = global->tau1_ns};
 	int done =
 		state_charge_plain(st, &st->control->trusted_tat_ns, &st->policy->trusted, now_ns);
 
-	/* What it takes is not there for others, but it never owes more than any policy allows. */
+	/*
+	 * What it takes is not there for newcomers. But a trusted address can be spoofed: it never
+	 * takes the room above tau1 from those who have waited, or are known.
+	 */
 	if (done == CHARGE_OK)
 		state_charge(st, &st->control->global_tat_ns, global, &op);
 	return done;

@@ -195,8 +195,11 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 	pthread_mutex_lock(&d->lock);
 	bad = command_apply_config(d, c, list, err);
 	pthread_mutex_unlock(&d->lock);
-	if (!bad)
-		bad = server_open(d, err);
+	if (bad)
+		return bad;
+	controller_tick(
+		d); /* nobody is to see, or to be judged by, a state without load and lease */
+	bad = server_open(d, err);
 	if (bad)
 		return bad;
 	drop_capabilities();

@@ -16,8 +16,9 @@
 #include "daemon.h"
 #include "log.h"
 
-#define GROUP	    "sluice" /* its members may use the socket, where the group exists */
-#define PEER_GROUPS 256
+#define GROUP		"sluice" /* its members may use the socket, where the group exists */
+#define PEER_GROUPS	256
+#define CONTROL_KEEP_MS 100 /* a client has its place for so long, whoever else comes */
 
 struct client {
 	int fd; /* -1: free */
@@ -105,7 +106,7 @@ static bool may_ask(int fd)
 	return false;
 }
 
-/* A free place; if there is none, the client that has waited longest gives up its own. */
+/* A free place, or the one of the client that has waited longest. */
 static struct client *place(void)
 {
 	struct client *oldest = &clients[0];
@@ -116,8 +117,19 @@ static struct client *place(void)
 		if (clients[i].deadline_ns < oldest->deadline_ns)
 			oldest = &clients[i];
 	}
-	drop(oldest);
 	return oldest;
+}
+
+/*
+ * How long the next client has to wait for a place. Whoever has one keeps it for a moment, or a
+ * crowd would push out one that has only not come to ask yet.
+ */
+static int place_in_ms(uint64_t now_ns)
+{
+	const struct client *c = place();
+	uint64_t from_ns = c->deadline_ns - (CONTROL_TIMEOUT_MS - CONTROL_KEEP_MS) * NSEC_PER_MSEC;
+
+	return c->fd < 0 || now_ns >= from_ns ? 0 : (int)((from_ns - now_ns) / NSEC_PER_MSEC) + 1;
 }
 
 static void answer_with(struct client *c, char *text)
@@ -136,6 +148,8 @@ static void accept_one(void)
 	if (fd < 0)
 		return;
 	c = place();
+	if (c->fd >= 0)
+		drop(c);
 	c->fd = fd;
 	c->deadline_ns = kernel_now_ns() + CONTROL_TIMEOUT_MS * NSEC_PER_MSEC;
 	if (!may_ask(fd)) {
@@ -189,9 +203,12 @@ static void write_some(struct client *c)
 uint32_t server_poll(struct pollfd *set, int *timeout_ms)
 {
 	uint64_t now_ns = kernel_now_ns();
+	int wait_ms = place_in_ms(now_ns);
 	uint32_t count = 0;
 
-	set[count++] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
+	set[count++] = (struct pollfd){.fd = listen_fd, .events = wait_ms ? 0 : POLLIN};
+	if (wait_ms && wait_ms < *timeout_ms)
+		*timeout_ms = wait_ms;
 	for (int i = 0; i < CONTROL_CLIENTS; i++) {
 		struct client *c = &clients[i];
 		int left_ms;

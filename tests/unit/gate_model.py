@@ -132,7 +132,7 @@ class Model:
 
         if cls == "trusted":
             if self.take("trusted", self.trusted, now, self.trusted.tau["first"]):
-                self.take("global", shared, now, shared.most - shared.t)
+                self.take("global", shared, now, shared.tau["first"])
                 return "PASS", "trusted", False
             cls = "unknown"
 

@@ -243,21 +243,30 @@ static void test_trusted_beyond_its_rate(void)
 	rig_close(r);
 }
 
-/* The global word is charged for trusted ones up to debt_max, and never more. */
+/*
+ * The global word is charged for trusted ones as far as newcomers may charge it, and no further:
+ * a flood of a spoofed trusted address leaves room for those who wait or are known.
+ */
 static void test_trusted_charges_the_global_word(void)
 {
 	struct config c = rig_config(); /* tau 400, 800, 1100 ms, debt_max 1200 */
 	struct rig *r = rig_open(&c);
 
 	list_v4(r, HOST, 32, CLASS_TRUSTED);
-	for (__u32 i = 0; i < 12; i++) {
+	list_v4(r, HOST + 2, 32, CLASS_KNOWN);
+	CHECK_DECISION(judge_v4(r, HOST + 3, 1, NOW - SEC(1)), PASS, ADMITTED);
+	r->control.global_tat_ns = 0;
+	for (__u32 i = 0; i < 5; i++) {
 		CHECK_DECISION(judge_v4(r, HOST, i, NOW), PASS, TRUSTED);
 		CHECK_U64(r->control.global_tat_ns, NOW + (i + 1) * MS(100));
 	}
-	for (__u32 i = 12; i < 50; i++)
-		CHECK_DECISION(judge_v4(r, HOST, i, NOW), PASS, TRUSTED);
-	CHECK_U64(r->control.global_tat_ns, NOW + MS(1200));
 	CHECK_DECISION(judge_v4(r, HOST + 1, 1, NOW), DEFER, CONNECTION_RATE);
+	for (__u32 i = 5; i < 50; i++)
+		CHECK_DECISION(judge_v4(r, HOST, i, NOW), PASS, TRUSTED);
+	CHECK_U64(r->control.global_tat_ns, NOW + MS(500));
+	CHECK_DECISION(judge_v4(r, HOST + 2, 1, NOW), PASS, ADMITTED); /* known */
+	r->control.global_tat_ns = NOW + SEC(1) + MS(500);	       /* drained again by then */
+	CHECK_DECISION(judge_v4(r, HOST + 1, 1, NOW + SEC(1)), PASS, ADMITTED); /* has waited */
 	rig_close(r);
 }
 
@@ -1098,9 +1107,9 @@ static void test_full_a_tick_behind(void)
 	struct config c = rig_config();
 	struct rig *r = rig_open(&c);
 
-	list_v4(r, HOST, 32, CLASS_TRUSTED);
+	list_v4(r, HOST, 32, CLASS_KNOWN);
 	for (__u32 i = 0; i < 12; i++) /* the global word owes debt_max as of the new tick */
-		CHECK_DECISION(judge_v4(r, HOST, i, NOW + MS(4)), PASS, TRUSTED);
+		CHECK_DECISION(judge_v4(r, HOST, i, NOW + MS(4)), PASS, ADMITTED);
 	CHECK_U64(r->control.global_tat_ns, NOW + MS(1204));
 	CHECK_DECISION(judge_v4(r, HOST + 1, 1, NOW), DEFER, CONNECTION_RATE);
 	CHECK_U64(r->control.global_tat_ns, NOW + MS(1204));
