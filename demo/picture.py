@@ -5,6 +5,7 @@ import math
 from xml.sax.saxutils import escape
 
 import summary
+from load import SPEED
 from scenario import (CALM, HOSTS, IN_TIME, LIMIT, MAILS_UNTIL, PROCESSES, SETTLE, STORM,
                       STORM_RATE, SUBNETS)
 
@@ -160,7 +161,7 @@ def _sessions(svg, top, run):
 
 
 def _load(svg, top, run, both):
-    panel = Panel(svg, top, 44, "MTA's load average", "sped up 6 times")
+    panel = Panel(svg, top, 44, "MTA's load average", f"sped up {SPEED} times")
     most = _most(both, "load")
     panel.tick(panel.y(most, most), f"{most:g}")
     panel.steps(_values(run, "load"), most, BLUE)
@@ -187,10 +188,10 @@ def _run(svg, top, run, both, title, with_sluice):
     mails = summary.in_storm(run)
     good, p50 = summary.in_time(mails), summary.quantile(
         [summary.delay(m, "delivered") for m in mails], 0.5)
-    median = "never" if p50 == summary.NEVER else f"after {summary.seconds(p50)}"
+    median = "never" if p50 == summary.NEVER else summary.seconds(p50)
     svg.text(16, top, title, 16, INK, weight="bold")
     svg.text(at(SECONDS), top, f"{good} of {len(mails)} good mails sent in the storm arrive "
-             f"within {IN_TIME} s, the median {median}", 13,
+             f"within {IN_TIME} s, median: {median}", 13,
              GREEN if good > 0.9 * len(mails) else RED, "end", "bold")
     svg.text((at(CALM) + at(CALM + STORM)) / 2, top + 20,
              f"storm: {STORM_RATE} new connections/s", 11, RED, "middle")

@@ -100,6 +100,7 @@ def inside(build):
     world.furnish()
     folder = f"{build}/demo"
     introduce()
+    scenario.try_sluice(build, folder, CONFIG)
     progress = Progress()
     runs = [scenario.play(build, folder, CONFIG, with_sluice, progress)
             for with_sluice in (False, True)]
@@ -111,7 +112,7 @@ def first_process(build):
     try:
         inside(build)
         code = 0
-    except world.Refused as e:
+    except (world.Refused, OSError) as e:
         print(f"\ndemo: {e}", file=sys.stderr)
         code = 1
     sys.stdout.flush()
@@ -133,14 +134,17 @@ def wait(pid, owner):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if owner and not os.path.exists(f"/proc/{owner}"):
-            raise Stopped(signal.SIGTERM)
+        if owner:
+            try:
+                os.kill(owner, 0)
+            except ProcessLookupError:
+                raise Stopped(signal.SIGTERM) from None
         time.sleep(0.1)
 
 
 def main():
     build = os.path.abspath(sys.argv[1])
-    owner = sys.argv[2] if len(sys.argv) > 2 else ""
+    owner = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     if os.geteuid() != 0:
         print("demo: it needs root, for namespaces and BPF: run it as root or by sudo",
               file=sys.stderr)

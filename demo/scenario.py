@@ -62,12 +62,13 @@ class Run:
         self.seconds = []
         self.log = open(f"{self.prefix}.log", "w")
         self.load = LoadAverage(LOADAVG)
-        self.began_with = None
+        self.reasons = []
 
     def start(self, words, **how):
         return world.start(words, stdout=self.log, stderr=self.log, **how)
 
     def check(self, process, what):
+        """Throws if it has ended, with the last that it said."""
         if process.poll() is not None:
             self.log.flush()
             with open(self.log.name) as f:
@@ -87,7 +88,7 @@ class Run:
 
     def start_sluice(self, config):
         self.sluiced = self.start([f"{self.build}/sluiced", "-f", config])
-        self._wait_for(lambda: self.status(), self.sluiced, "sluiced")
+        self._wait_for(self.status, self.sluiced, "sluiced")
 
     def _wait_for(self, happened, process, what):
         until = time.monotonic() + 10
@@ -177,7 +178,17 @@ class Run:
     def result(self):
         return {"name": self.name, "seconds": self.seconds, "good": self.good(),
                 "storm": read_sessions(f"{self.prefix}.storm"),
-                "reasons": getattr(self, "reasons", [])}
+                "reasons": self.reasons}
+
+
+def try_sluice(build, folder, config):
+    """Throws now what would otherwise come up after the whole first run."""
+    run = Run(build, folder, True, os.sched_getaffinity(0))
+    run.start_sluice(config)
+    world.call(f"{build}/sluice", "detach")
+    run.sluiced.wait()
+    run.net.end()
+    run.log.close()
 
 
 def play(build, folder, config, with_sluice, progress):

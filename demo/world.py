@@ -47,11 +47,28 @@ def leave():
     _check(libc.unshare(CLONE_NEWPID), "cannot make a PID namespace")
 
 
+def _make_private():
+    """Nothing that is mounted from here on is seen outside.
+
+    A chroot's root need not be a mount point, and then cannot be told so itself. Entering the
+    mount namespace that we are in leads to its real root; from there the way back is a chroot.
+    """
+    if not os.path.exists("/proc/self/ns/mnt"):
+        raise Refused("/proc is not mounted here")
+    here, namespace = os.open("/", os.O_RDONLY), os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    _check(libc.setns(namespace, CLONE_NEWNS), "cannot look at the mounts from their root")
+    _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_PRIVATE_REC), None),
+           "cannot make the mounts private")
+    os.fchdir(here)
+    os.chroot(".")
+    os.close(here)
+    os.close(namespace)
+
+
 def furnish():
     """An own /proc, an empty /run and an empty bpffs, in a mount namespace of its own."""
     _check(libc.unshare(CLONE_NEWNS), "cannot make a mount namespace")
-    _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_PRIVATE_REC), None),
-           "cannot make the mounts private (in a chroot, its root must be a mount point)")
+    _make_private()
     _mount("proc", "/proc")
     _mount("tmpfs", "/run")
     if not os.path.isdir("/sys/fs"):
