@@ -184,6 +184,14 @@ static __always_inline int frame_address_guarded(const struct policy *p, const u
 	return p->addresses == 0;
 }
 
+/* To more than one host, by MAC or IP (RFC 1122 section 4.2.3.10): an RST would be from them all. */
+static __always_inline int frame_is_group(const __u8 *data, const struct attempt *a)
+{
+	if (data[0] & 1)
+		return 1;
+	return a->family == FAMILY_V4 ? a->dest.byte[12] >= 224 : a->dest.byte[0] == 0xff;
+}
+
 static __always_inline enum frame_kind frame_parse_tcp(const __u8 *data, const __u8 *data_end,
 						       const struct policy *p, struct frame *f,
 						       const struct frame_l4 *l4)
@@ -212,6 +220,9 @@ static __always_inline enum frame_kind frame_parse_tcp(const __u8 *data, const _
 		return FRAME_TRUNCATED;
 	if (byte + l4->bytes > data_end)
 		return FRAME_BAD_LENGTH;
+
+	if (frame_is_group(data, &f->attempt))
+		return FRAME_GROUP;
 
 	f->attempt.source_port = tcp->source;
 	f->attempt.dest_port = tcp->dest;

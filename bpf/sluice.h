@@ -100,21 +100,22 @@ enum reason {
  * What the parser says of a frame. Only FRAME_SYN is judged; everything else passes untouched and
  * is counted by its name. The first group is simply not ours, the second is not understood.
  */
-#define FRAME_TABLE(X)                                                                         \
-	X(SYN, "syn", "a SYN to a guarded port and address")                                   \
-	X(NOT_IP, "not-ip", "neither IPv4 nor IPv6")                                           \
-	X(NOT_TCP, "not-tcp", "IP, but not TCP")                                               \
-	X(NOT_SYN, "not-syn", "TCP to a guarded port, but not a SYN")                          \
-	X(OTHER_PORT, "other-port", "TCP to a port that is not guarded")                       \
-	X(OTHER_ADDRESS, "other-address", "a SYN to a guarded port of an address that is not") \
-	X(OFF, "off", "a SYN to a guarded port and address while the mode is off")             \
-	X(TRUNCATED, "truncated", "the frame ends before the headers do")                      \
-	X(MALFORMED, "malformed", "an IP version, IHL or TCP data offset that cannot be")      \
-	X(BAD_LENGTH, "bad-length",                                                            \
-	  "the IP length does not hold the headers or exceeds the frame")                      \
-	X(FRAGMENT, "fragment", "a fragment without the whole TCP header")                     \
-	X(VLAN_DEPTH, "vlan-depth", "more than two VLAN tags")                                 \
-	X(EXT_HEADERS, "ext-headers", "more than eight IPv6 extension headers")                \
+#define FRAME_TABLE(X)                                                                          \
+	X(SYN, "syn", "a SYN to a guarded port and address")                                    \
+	X(NOT_IP, "not-ip", "neither IPv4 nor IPv6")                                            \
+	X(NOT_TCP, "not-tcp", "IP, but not TCP")                                                \
+	X(NOT_SYN, "not-syn", "TCP to a guarded port, but not a SYN")                           \
+	X(OTHER_PORT, "other-port", "TCP to a port that is not guarded")                        \
+	X(OTHER_ADDRESS, "other-address", "a SYN to a guarded port of an address that is not")  \
+	X(GROUP, "group", "a SYN to a broadcast or multicast address, which TCP never answers") \
+	X(OFF, "off", "a SYN to a guarded port and address while the mode is off")              \
+	X(TRUNCATED, "truncated", "the frame ends before the headers do")                       \
+	X(MALFORMED, "malformed", "an IP version, IHL or TCP data offset that cannot be")       \
+	X(BAD_LENGTH, "bad-length",                                                             \
+	  "the IP length does not hold the headers or exceeds the frame")                       \
+	X(FRAGMENT, "fragment", "a fragment without the whole TCP header")                      \
+	X(VLAN_DEPTH, "vlan-depth", "more than two VLAN tags")                                  \
+	X(EXT_HEADERS, "ext-headers", "more than eight IPv6 extension headers")                 \
 	X(ROUTED, "routed", "an IPv6 routing header with hops left: the last stop is elsewhere")
 
 enum frame_kind {

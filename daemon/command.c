@@ -205,8 +205,8 @@ char *command_answer(struct daemon *d, const char *text, size_t size)
 
 	if (!request)
 		/* Without the text that jansson quotes: it is whatever somebody has sent. */
-		fail(&err, -EINVAL, "the request is not a JSON object (line %d, column %d)", why.line,
-		     why.column);
+		fail(&err, -EINVAL, "the request is not a JSON object (line %d, column %d)",
+		     why.line, why.column);
 	else
 		answer = dispatch(d, request, &err);
 	json_decref(request);

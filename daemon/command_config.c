@@ -27,16 +27,15 @@ static void keep_classes(struct daemon *d, struct class_list *list)
 		d->class_prefixes[d->classes.entry[i].class]++;
 }
 
-int command_apply_config(struct daemon *d, const struct config *c, struct class_list *list,
-			 struct config_error *err)
+/* The second half of command_put_in_force(): the class tries are in their slot. Under the lock. */
+static int apply(struct daemon *d, const struct config *c, struct class_list *list, uint32_t slot,
+		 struct config_error *err)
 {
 	struct config before = d->config;
-	uint32_t slot, slot_before = d->class_slot;
+	uint32_t slot_before = d->class_slot;
 	int bad;
 
-	bad = kernel_classes_set(d->kernel, list, &slot, err);
-	if (!bad)
-		bad = kernel_attach(d->kernel, c, err);
+	bad = kernel_attach(d->kernel, c, err);
 	if (bad)
 		return bad;
 	d->config = *c;
@@ -63,25 +62,52 @@ static void say_what_waits(const struct config *before, const struct config *aft
 			"the new limits hold, but the tables keep their size until the next start");
 }
 
-/* Reads the class files of a config that is checked, and puts both in force. */
-static int put_in_force(struct daemon *d, const struct config *c, struct config_error *err)
+int command_put_in_force(struct daemon *d, const struct config *c, struct class_list *list,
+			 struct config_error *err)
 {
-	struct class_list list = {};
+	uint32_t slot = !(d->class_slot & 1);
 	struct config before;
 	int bad;
 
-	/* The files are read without the lock: they may be on a disk that hangs. */
-	bad = classes_load(c, &list, err);
+	bad = kernel_classes_set(d->kernel, list, slot, err);
 	if (bad)
 		return bad;
 	pthread_mutex_lock(&d->lock);
 	before = d->config;
-	bad = command_apply_config(d, c, &list, err);
+	bad = apply(d, c, list, slot, err);
 	pthread_mutex_unlock(&d->lock);
-	if (!bad)
+	if (!bad && before.interfaces)
 		say_what_waits(&before, c);
+	return bad;
+}
+
+/* Reads the class files of a config that is checked, and puts both in force. */
+static int put_in_force(struct daemon *d, const struct config *c, struct config_error *err)
+{
+	struct class_list list = {};
+	int bad;
+
+	/* Without the lock: they may be on a disk that hangs. */
+	bad = classes_load(c, &list, err);
+	if (!bad)
+		bad = command_put_in_force(d, c, &list, err);
 	classes_free(&list);
 	return bad;
+}
+
+/* Do two settings name the same key? */
+static bool same_key(const char *a, const char *b)
+{
+	return !strncmp(a, b, strcspn(a, "=") + 1);
+}
+
+/* Was the key of this override set by hand since? A list would add up with what it replaced. */
+static bool is_set(const struct daemon *d, const char *override)
+{
+	for (size_t i = 0; i < d->setting_count; i++)
+		if (same_key(d->setting[i], override))
+			return true;
+	return false;
 }
 
 int command_reload(struct daemon *d, struct config_error *err)
@@ -94,7 +120,8 @@ int command_reload(struct daemon *d, struct config_error *err)
 	if (!c)
 		return fail(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < d->override_count; i++)
-		overrides[count++] = d->overrides[i];
+		if (!is_set(d, d->overrides[i]))
+			overrides[count++] = d->overrides[i];
 	for (size_t i = 0; i < d->setting_count; i++)
 		overrides[count++] = d->setting[i];
 	bad = config_load(d->file, overrides, count, &d->facts, c, err);
@@ -164,14 +191,6 @@ static char *full_setting(const char *text, struct config_error *err)
 		return NULL;
 	}
 	return full;
-}
-
-/* Does an older setting name the same key as a newer one? */
-static bool same_key(const char *a, const char *b)
-{
-	size_t length = strcspn(a, "=");
-
-	return !strncmp(a, b, length + 1);
 }
 
 /* Keeps the settings for reloads to come: a newer one of a key replaces the older ones. */

@@ -259,6 +259,21 @@ static int check_tables(struct load *l)
 				 policy_subnet_need(l->c), &pair[SUBNET]);
 }
 
+/* A refusal that has to stay for hold could not end at refuse-max. */
+static int check_refuse_max(struct load *l)
+{
+	const struct place *at = PLACE_OF(l, refuse_max_ns);
+	char refuse_max[32], hold[32];
+
+	if (l->c->refuse_max_ns >= l->c->hold_ns)
+		return 0;
+	format_duration(l->c->refuse_max_ns, refuse_max, sizeof(refuse_max));
+	format_duration(l->c->hold_ns, hold, sizeof(hold));
+	return load_fail(l, at ? at : PLACE_OF(l, hold_ns),
+			 "refuse-max = %s is shorter than hold = %s; expected at least hold",
+			 refuse_max, hold);
+}
+
 int config_check(struct load *l)
 {
 	int err = check_gate(l);
@@ -267,6 +282,8 @@ int config_check(struct load *l)
 		err = check_prefixes(l);
 	if (!err)
 		err = check_queue_rate(l);
+	if (!err)
+		err = check_refuse_max(l);
 	if (!err)
 		err = check_buckets(l);
 	return err ? err : check_tables(l);

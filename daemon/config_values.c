@@ -149,7 +149,8 @@ const char *value_interface(const char *text, char name[static IFNAMSIZ])
 	if (!length || !strcmp(text, ".") || !strcmp(text, ".."))
 		return "it is not an interface name";
 	for (const char *p = text; *p; p++)
-		if (*p == '/' || *p == ':' || isspace((unsigned char)*p))
+		/* The last two would have to be escaped wherever the name is shown. */
+		if (*p == '/' || *p == ':' || isspace((unsigned char)*p) || *p == '"' || *p == '\\')
 			return "it is not an interface name";
 	memset(name, 0, IFNAMSIZ);
 	memcpy(name, text, length);

@@ -93,7 +93,7 @@ int controller_apply(struct daemon *d)
 
 	drop_ended(&d->mode_override, now_ns);
 	drop_ended(&d->tier_override, now_ns);
-	bad = policy_make(&d->config, kernel_cpus(), &next);
+	bad = policy_make(&d->config, d->facts.cpus, &next);
 	if (bad)
 		return bad;
 	next.tiers = d->tier.active;

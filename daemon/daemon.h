@@ -63,7 +63,6 @@ struct daemon {
 	uint64_t policy_errors;
 	struct history history[HISTORY_LONG];
 	uint32_t history_count, history_next;
-	uint64_t metrics_errors;
 	char *setting[CONTROL_SETTINGS]; /* "section.key=value" of `set`; the main thread's alone */
 	size_t setting_count;
 	bool stopping;
@@ -107,9 +106,9 @@ char *command_answer(struct daemon *d, const char *text, size_t size);
 
 /*
  * Puts a config and its class lists in force: at the start and at every change. All or nothing;
- * the list is taken over. The caller holds the lock. Returns 0, or -errno and why.
+ * the list is taken over. The main thread's; takes the lock. Returns 0, or -errno and why.
  */
-int command_apply_config(struct daemon *d, const struct config *c, struct class_list *list,
+int command_put_in_force(struct daemon *d, const struct config *c, struct class_list *list,
 			 struct config_error *err);
 
 /* Applies the config file anew, all or nothing. Takes the lock. Returns 0, or -errno and why. */

@@ -30,14 +30,19 @@ static int write_all(int fd, const char *text, size_t size)
 	return 0;
 }
 
+/*
+ * The temporary has one name, so that a death between the two steps leaves one file at most, which
+ * the next write takes away. One daemon of a name runs, so nobody else writes it.
+ */
 int files_replace(const char *path, const char *text, size_t size, unsigned int mode)
 {
 	char temporary[CONFIG_PATH_MAX + 32];
 	int fd, bad;
 
-	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+	if (snprintf(temporary, sizeof(temporary), "%s.tmp", path) >= (int)sizeof(temporary))
 		return -ENAMETOOLONG;
-	fd = mkostemp(temporary, O_CLOEXEC);
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	bad = write_all(fd, text, size);

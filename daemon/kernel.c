@@ -44,13 +44,6 @@ void kernel_facts(struct config_facts *facts)
 	facts->cpus = cpus > 0 ? (uint32_t)cpus : 1;
 }
 
-uint32_t kernel_cpus(void)
-{
-	int cpus = libbpf_num_possible_cpus();
-
-	return cpus > 0 ? (uint32_t)cpus : 1;
-}
-
 /* libbpf's own words are for us, not for the operator; the last of them explain a failed load. */
 static char libbpf_last[512];
 
@@ -220,7 +213,7 @@ int kernel_open(const char *instance, const struct config *c, struct kernel **ou
 		struct config_error *err)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
-	int bad;
+	int bad, cpus;
 
 	if (!k)
 		return fail(err, -ENOMEM, "out of memory");
@@ -228,7 +221,8 @@ int kernel_open(const char *instance, const struct config *c, struct kernel **ou
 	snprintf(k->folder, sizeof(k->folder), PIN_FOLDER "/%s", instance);
 	snprintf(k->maps_folder, sizeof(k->maps_folder), PIN_FOLDER "/%s/abi-%d", instance,
 		 SLUICE_ABI);
-	k->cpus = kernel_cpus();
+	cpus = libbpf_num_possible_cpus();
+	k->cpus = cpus > 0 ? (uint32_t)cpus : 1; /* what a read of a per-CPU map gives */
 	k->per_cpu = calloc(k->cpus, sizeof(*k->per_cpu));
 	k->program = gate_bpf__open();
 	bad = k->per_cpu && k->program
@@ -352,6 +346,11 @@ void kernel_lease(struct kernel *k, uint64_t until_ns)
 	__atomic_store_n(&k->control->lease_until_ns, until_ns, __ATOMIC_RELEASE);
 }
 
+bool kernel_leased(struct kernel *k)
+{
+	return kernel_now_ns() < k->control->lease_until_ns;
+}
+
 uint64_t kernel_debt_ns(struct kernel *k)
 {
 	uint64_t tat_ns = __atomic_load_n(&k->control->global_tat_ns, __ATOMIC_RELAXED);
@@ -412,36 +411,26 @@ static int fill_tries(const struct class_list *list, int v4, int v6)
 	return bad;
 }
 
-int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t *slot,
+int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t slot,
 		       struct config_error *err)
 {
-	int policies = bpf_map__fd(k->program->maps.policies);
-	__u32 active = k->control->active & 1, idle;
-	struct policy *p = malloc(sizeof(*p));
-	int v4 = -1, v6 = -1, bad = -ENOMEM;
+	int v4 = -1, v6 = -1, bad;
 
-	if (!p)
-		return fail(err, bad, "out of memory");
-	bad = bpf_map_lookup_elem(policies, &active, p);
-	idle = bad ? 0 : !(p->class_slot & 1);
-	free(p);
-	if (!bad)
-		bad = make_trie(k->program->maps.class_template_v4, "classes_v4", &v4);
+	bad = make_trie(k->program->maps.class_template_v4, "classes_v4", &v4);
 	if (!bad)
 		bad = make_trie(k->program->maps.class_template_v6, "classes_v6", &v6);
 	if (!bad)
 		bad = fill_tries(list, v4, v6);
 	if (!bad)
-		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v4), &idle, &v4, 0);
+		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v4), &slot, &v4, 0);
 	if (!bad)
-		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v6), &idle, &v6, 0);
+		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v6), &slot, &v6, 0);
 	if (v4 >= 0)
 		close(v4);
 	if (v6 >= 0)
 		close(v6);
 	if (bad)
 		return fail(err, bad, "the class lists cannot be loaded: %s", strerror(-bad));
-	*slot = idle;
 	return 0;
 }
 

@@ -7,7 +7,7 @@
  * running is changed before everything that can fail has succeeded.
  *
  * Calls are not thread-safe, except kernel_lease(), kernel_debt_ns() and kernel_rescale(), which
- * touch only mapped memory; the daemon's lock covers the rest.
+ * touch only mapped memory, and kernel_classes_set(); the daemon's lock covers the rest.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
@@ -38,9 +38,6 @@ uint64_t kernel_now_ns(void);
 /* What the config check wants to know of this machine. */
 void kernel_facts(struct config_facts *facts);
 
-/* CPUs that may ever be there: the remembering budget is shared among them. At least 1. */
-uint32_t kernel_cpus(void);
-
 /*
  * Loads the program over the pinned maps of this instance, or over new ones. Touches nothing that
  * runs. Returns 0 with *out owned by the caller (kernel_close), or -errno with a sentence: bpffs
@@ -69,11 +66,15 @@ bool kernel_policy_inherited(struct kernel *k, struct policy *p);
 int kernel_policy_set(struct kernel *k, const struct policy *p);
 
 /*
- * Builds new class tries in the idle slot, which no policy set in force names. *slot is what the
- * next policy set must name. Returns 0 or -errno with a sentence; what is in force stays.
+ * Builds new class tries in a slot that no policy set in force names. Takes seconds for a million
+ * prefixes, so it is called without the daemon's lock: only the main thread changes slots. Returns
+ * 0 or -errno with a sentence; what is in force stays.
  */
-int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t *slot,
+int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t slot,
 		       struct config_error *err);
+
+/* Does the lease of a predecessor still hold? */
+bool kernel_leased(struct kernel *k);
 
 /* The controller lives until then; 0: it has stopped, and load tiers lapse now. */
 void kernel_lease(struct kernel *k, uint64_t until_ns);

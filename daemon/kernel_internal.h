@@ -14,10 +14,12 @@
 /* One interface, by the name of the config. */
 struct link {
 	struct kernel_interface seen;
-	int fd;		  /* of the bpf_link; -1: not attached */
-	uint32_t ifindex; /* that the link was made for */
-	bool is_new;	  /* attached by the kernel_attach() that is under way */
-	bool wanted;	  /* named by the config */
+	int fd;		       /* of the bpf_link; -1: not attached */
+	uint32_t ifindex;      /* that the link was made for */
+	bool is_new;	       /* attached by the kernel_attach() that is under way */
+	uint32_t changed_from; /* likewise: the enum xdp_mode that it had before; 0: not changed */
+	bool renamed;	       /* the interface has another name now, and the filter still */
+	bool wanted;	       /* named by the config */
 };
 
 struct kernel {

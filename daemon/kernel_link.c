@@ -145,26 +145,52 @@ static void take_off(struct link *l)
 	let_go(l);
 }
 
-/* Finds the link that a predecessor pinned, if it still sits on this very interface. */
-static void adopt(const struct kernel *k, struct link *l, uint32_t ifindex)
+/*
+ * Finds the link that a predecessor pinned, if it still sits on this very interface. An index alone
+ * may be one of another network namespace, so the program is compared too. Returns 0 (l->fd says
+ * whether there was one), or -EXDEV when the pin holds an interface that is not to be seen here.
+ */
+static int adopt(const struct kernel *k, struct link *l, uint32_t ifindex, struct config_error *err)
 {
-	char path[PIN_PATH_MAX + 64];
-	uint32_t id;
+	char path[PIN_PATH_MAX + 64], name[IFNAMSIZ];
+	struct bpf_link_info info = {};
+	__u32 size = sizeof(info), id = 0;
+	bool native = false;
 	int fd;
 
 	link_path(k, l->seen.name, path, sizeof(path));
 	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return;
-	if (link_ifindex(fd) != ifindex) {
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) || info.type != BPF_LINK_TYPE_XDP ||
+	    !info.xdp.ifindex) {
 		unlink(path); /* severed: its interface was deleted */
 		close(fd);
-		return;
+		return 0;
+	}
+	if (query(info.xdp.ifindex, &id, &native) || id != info.prog_id) {
+		close(fd);
+		return fail(
+			err, -EXDEV,
+			"%s holds an interface of another network namespace: choose another name "
+			"with -i, or run 'sluice detach'",
+			path);
+	}
+	if (info.xdp.ifindex != ifindex) {
+		log_line(
+			"%s: its filter had gone with the interface that is now %s; taken off there",
+			l->seen.name, if_indextoname(info.xdp.ifindex, name) ? name : "another");
+		unlink(path);
+		bpf_link_detach(fd);
+		close(fd);
+		return 0;
 	}
 	l->fd = fd;
 	l->ifindex = ifindex;
 	l->seen.attached = true;
-	query(ifindex, &id, &l->seen.native);
+	l->seen.native = native;
+	l->seen.problem[0] = '\0';
+	return 0;
 }
 
 static bool mode_differs(const struct kernel *k, const struct link *l)
@@ -188,66 +214,84 @@ static struct link *find_or_add(struct kernel *k, const char *name)
 	return l;
 }
 
+/* Puts a link back into the mode that it had. */
+static void restore_mode(struct kernel *k, struct link *l, uint32_t had)
+{
+	uint32_t wanted = k->xdp_mode;
+	struct config_error err;
+
+	k->xdp_mode = had;
+	if (create(k, l, l->ifindex, &err) || pin(k, l, &err))
+		log_line("%s: nor can the former mode be restored: %s", l->seen.name, err.text);
+	k->xdp_mode = wanted;
+}
+
 /*
  * A link in another mode than wanted cannot be changed, only made anew; traffic passes meanwhile.
  * When the wanted mode cannot be had, the old one is restored and the error stands.
  */
-static int change_mode(struct kernel *k, struct link *l, uint32_t ifindex, struct config_error *err)
+static int change_mode(struct kernel *k, struct link *l, struct config_error *err)
 {
-	uint32_t wanted = k->xdp_mode;
 	uint32_t had = l->seen.native ? XDP_NATIVE : XDP_GENERIC;
-	struct config_error second;
 	char path[PIN_PATH_MAX + 64];
 	int bad;
 
 	link_path(k, l->seen.name, path, sizeof(path));
 	unlink(path);
 	take_off(l);
-	bad = create(k, l, ifindex, err);
+	bad = create(k, l, l->ifindex, err);
+	if (!bad)
+		bad = pin(k, l, err);
 	if (bad) {
-		k->xdp_mode = had;
-		if (create(k, l, ifindex, &second) || pin(k, l, &second))
-			log_line("%s: nor can the former mode be restored: %s", l->seen.name,
-				 second.text);
-		k->xdp_mode = wanted;
+		take_off(l);
+		restore_mode(k, l, had);
 		return bad;
 	}
-	l->is_new = true;
+	l->changed_from = had;
 	return 0;
 }
 
-/* Attaches one interface if it is not attached yet, or not as the config wants it. */
+/* Attaches one interface if it is not attached yet. */
 static int attach_one(struct kernel *k, struct link *l, struct config_error *err)
 {
 	uint32_t ifindex = if_nametoindex(l->seen.name);
 	int bad;
 
+	/* One that is away for now is looked after, and no reason to refuse a change of limits. */
+	if (!ifindex && l->ifindex)
+		return 0;
 	if (!ifindex)
 		return fail(err, -ENODEV, "there is no interface called '%s' here", l->seen.name);
 	if (l->fd >= 0 && l->ifindex != ifindex)
 		let_go(l);
-	if (l->fd < 0)
-		adopt(k, l, ifindex);
-	if (l->fd >= 0)
-		return mode_differs(k, l) ? change_mode(k, l, ifindex, err) : 0;
-	bad = create(k, l, ifindex, err);
-	l->is_new = !bad;
-	return bad;
+	if (l->fd < 0) {
+		bad = adopt(k, l, ifindex, err);
+		if (bad || l->fd >= 0)
+			return bad;
+		bad = create(k, l, ifindex, err);
+		l->is_new = !bad;
+		return bad;
+	}
+	return 0;
 }
 
 /* Undoes what a failed kernel_attach() did. */
 static void roll_back(struct kernel *k, uint32_t links_before)
 {
-	for (uint32_t i = 0; i < k->links; i++)
-		if (k->link[i].is_new) {
-			char path[PIN_PATH_MAX + 64];
+	for (uint32_t i = 0; i < k->links; i++) {
+		struct link *l = &k->link[i];
+		char path[PIN_PATH_MAX + 64];
 
-			link_path(k, k->link[i].seen.name, path, sizeof(path));
-			if (k->link[i].fd >= 0)
-				unlink(path);
-			take_off(&k->link[i]);
-			k->link[i].is_new = false;
+		link_path(k, l->seen.name, path, sizeof(path));
+		if (l->is_new || l->changed_from) {
+			unlink(path);
+			take_off(l);
 		}
+		if (l->changed_from)
+			restore_mode(k, l, l->changed_from);
+		l->is_new = false;
+		l->changed_from = 0;
+	}
 	for (uint32_t i = links_before; i < k->links; i++)
 		let_go(&k->link[i]);
 	k->links = links_before;
@@ -316,6 +360,10 @@ int kernel_attach(struct kernel *k, const struct config *c, struct config_error 
 	for (uint32_t i = 0; i < k->links && !bad; i++)
 		if (k->link[i].is_new)
 			bad = pin(k, &k->link[i], err);
+	/* Last, as it is the only step that touches what runs. */
+	for (uint32_t i = 0; i < k->links && !bad; i++)
+		if (k->link[i].wanted && k->link[i].fd >= 0 && mode_differs(k, &k->link[i]))
+			bad = change_mode(k, &k->link[i], err);
 	if (bad) {
 		roll_back(k, before);
 		k->xdp_mode = mode_before;
@@ -325,17 +373,66 @@ int kernel_attach(struct kernel *k, const struct config *c, struct config_error 
 	for (uint32_t i = 0; i < k->links; i++) {
 		struct link *l = &k->link[i];
 
-		if (!l->is_new && l->wanted && bpf_link_update(l->fd, kernel_program_fd(k), NULL))
+		if (!l->is_new && !l->changed_from && l->wanted && l->fd >= 0 &&
+		    bpf_link_update(l->fd, kernel_program_fd(k), NULL))
 			snprintf(l->seen.problem, sizeof(l->seen.problem),
 				 "still runs the program of an earlier start: %s", strerror(errno));
-		if (l->is_new && l->wanted)
+		if ((l->is_new || l->changed_from) && l->wanted)
 			log_line("%s: attached, XDP %s", l->seen.name,
 				 l->seen.native ? "native" : "generic");
 		l->is_new = false;
+		l->changed_from = 0;
 	}
 	drop_unwanted(k);
 	drop_stale_pins(k);
 	return 0;
+}
+
+/* Says what is wrong with an interface, in the log once. */
+static void note_problem(struct link *l, const char *sentence)
+{
+	if (!strcmp(l->seen.problem, sentence))
+		return;
+	log_line("%s: %s", l->seen.name, sentence);
+	snprintf(l->seen.problem, sizeof(l->seen.problem), "%s", sentence);
+}
+
+/* A link that sits where it should: its pin must be there too, or the filter ends with us. */
+static void tend_pin(struct kernel *k, struct link *l)
+{
+	char path[PIN_PATH_MAX + 64];
+	struct config_error err;
+
+	link_path(k, l->seen.name, path, sizeof(path));
+	if (!access(path, F_OK))
+		return;
+	if (kernel_pin_maps(k, &err) || pin(k, l, &err))
+		note_problem(
+			l,
+			"its pin is gone and cannot be made again: the filter ends with sluiced");
+	else
+		log_line("%s: its pin was gone and is made again", l->seen.name);
+}
+
+/* A link that does not sit where it should. */
+static void tend_lost(struct kernel *k, struct link *l, uint32_t ifindex)
+{
+	struct config_error err = {};
+
+	let_go(l);
+	if (!ifindex) {
+		note_problem(
+			l, "the interface is gone; traffic of one that returns passes until it is "
+			   "attached again");
+		return;
+	}
+	if (adopt(k, l, ifindex, &err) ||
+	    (l->fd < 0 && (create(k, l, ifindex, &err) || pin(k, l, &err)))) {
+		note_problem(l, err.text);
+		return;
+	}
+	log_line("%s: is back and attached again, XDP %s", l->seen.name,
+		 l->seen.native ? "native" : "generic");
 }
 
 void kernel_tend(struct kernel *k)
@@ -343,24 +440,22 @@ void kernel_tend(struct kernel *k)
 	for (uint32_t i = 0; i < k->links; i++) {
 		struct link *l = &k->link[i];
 		uint32_t ifindex = if_nametoindex(l->seen.name);
-		struct config_error err;
+		uint32_t at = l->fd >= 0 ? link_ifindex(l->fd) : 0;
 
-		if (l->fd >= 0 && ifindex && link_ifindex(l->fd) == ifindex)
-			continue;
-		let_go(l);
-		if (!ifindex)
-			fail(&err, 0,
-			     "the interface is gone; traffic of one that returns passes until "
-			     "it is attached again");
-		else if (!create(k, l, ifindex, &err) && !pin(k, l, &err)) {
-			log_line("%s: is back and attached again, XDP %s", l->seen.name,
-				 l->seen.native ? "native" : "generic");
-			continue;
+		if (at && !ifindex) {
+			l->renamed = true;
+			note_problem(
+				l,
+				"the interface was renamed or moved away; the filter stays on it");
+		} else if (!at || at != ifindex) {
+			l->renamed = false;
+			tend_lost(k, l, ifindex);
+		} else {
+			if (l->renamed)
+				l->seen.problem[0] = '\0';
+			l->renamed = false;
+			tend_pin(k, l);
 		}
-		if (strcmp(l->seen.problem, err.text))
-			log_line("%s: %s", l->seen.name, err.text);
-		snprintf(l->seen.problem, sizeof(l->seen.problem), "%.*s",
-			 (int)sizeof(l->seen.problem) - 1, err.text);
 	}
 }
 

@@ -106,13 +106,18 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return 0;
 }
 
+static const char *as_root(int error)
+{
+	return error == EACCES || error == EPERM ? ": run sluiced as root" : "";
+}
+
 static int make_runtime_folder(struct daemon *d, struct config_error *err)
 {
 	snprintf(d->runtime, sizeof(d->runtime), RUNTIME_FOLDER "/%s", d->instance);
 	if ((mkdir(RUNTIME_FOLDER, 0755) && errno != EEXIST) ||
 	    (mkdir(d->runtime, 0755) && errno != EEXIST))
-		return fail(err, -errno, "the folder %s cannot be made: %s", d->runtime,
-			    strerror(errno));
+		return fail(err, -errno, "the folder %s cannot be made: %s%s", d->runtime,
+			    strerror(errno), as_root(errno));
 	return 0;
 }
 
@@ -126,7 +131,8 @@ static int take_lock(const struct daemon *d, struct config_error *err)
 	snprintf(path, sizeof(path), "%s/lock", d->runtime);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return fail(err, -errno, "%s cannot be opened: %s", path, strerror(errno));
+		return fail(err, -errno, "%s cannot be opened: %s%s", path, strerror(errno),
+			    as_root(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		n = pread(fd, pid, sizeof(pid) - 1, 0);
 		pid[n > 0 ? n : 0] = '\0';
@@ -143,13 +149,12 @@ static int take_lock(const struct daemon *d, struct config_error *err)
 	return 0;
 }
 
-/* What attaching again and changing maps needs, and nothing else. */
-static void drop_capabilities(void)
+/* Keeps of the capabilities that this process has those that are listed, and no others. */
+static void keep_capabilities(const cap_value_t *keep, size_t count)
 {
-	const cap_value_t keep[] = {CAP_NET_ADMIN, CAP_BPF};
 	cap_t have = cap_get_proc(), want = cap_init();
 
-	for (size_t i = 0; have && want && i < sizeof(keep) / sizeof(keep[0]); i++) {
+	for (size_t i = 0; have && want && i < count; i++) {
 		cap_flag_value_t permitted = CAP_CLEAR;
 
 		cap_get_flag(have, keep[i], CAP_PERMITTED, &permitted);
@@ -162,13 +167,34 @@ static void drop_capabilities(void)
 		log_line("capabilities could not be given up: %s", strerror(errno));
 	cap_free(have);
 	cap_free(want);
+}
+
+/*
+ * What a start needs. The right to pass over file permissions is not among it: a file that could be
+ * read only once, and at no reload, is to be found out now.
+ */
+static void keep_for_start(void)
+{
+	const cap_value_t keep[] = {CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_CHOWN};
+
+	keep_capabilities(keep, sizeof(keep) / sizeof(keep[0]));
+}
+
+/* What attaching again and changing maps needs, and nothing else. */
+static void keep_for_run(void)
+{
+	const cap_value_t keep[] = {CAP_NET_ADMIN, CAP_BPF};
+
+	keep_capabilities(keep, sizeof(keep) / sizeof(keep[0]));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static void inherit_overrides(struct daemon *d)
+/* What was set by hand before a restart, and the interval in which the global word was charged. */
+static void inherit(struct daemon *d)
 {
 	static struct policy former;
 	uint64_t now_ns = kernel_now_ns();
+	uint32_t tiers;
 
 	if (!kernel_policy_inherited(d->kernel, &former))
 		return;
@@ -176,7 +202,11 @@ static void inherit_overrides(struct daemon *d)
 		d->mode_override = former.mode_override;
 	if (former.tier_override.until_ns > now_ns)
 		d->tier_override = former.tier_override;
-	d->policy_t_ns = former.global.t_ns;
+	tiers = former.tier_override.until_ns > now_ns ? former.tier_override.value : former.tiers;
+	if (former.tier_override.until_ns <= now_ns || former.tier_override.until_ns == NEVER_NS)
+		tiers = kernel_leased(d->kernel) ? tiers : 0;
+	d->policy_t_ns = (tiers & TIER_QUEUE ? former.global_queue : former.global).t_ns;
+	d->class_slot = former.class_slot;
 }
 
 static int start(struct daemon *d, const struct config *c, struct class_list *list,
@@ -188,21 +218,18 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 	if (!bad)
 		bad = take_lock(d, err);
 	if (!bad)
+		bad = server_open(d, err); /* who asks now is answered when all is up */
+	if (!bad)
 		bad = kernel_open(d->instance, c, &d->kernel, err);
 	if (bad)
 		return bad;
-	inherit_overrides(d);
-	pthread_mutex_lock(&d->lock);
-	bad = command_apply_config(d, c, list, err);
-	pthread_mutex_unlock(&d->lock);
+	inherit(d);
+	bad = command_put_in_force(d, c, list, err);
 	if (bad)
 		return bad;
 	controller_tick(
 		d); /* nobody is to see, or to be judged by, a state without load and lease */
-	bad = server_open(d, err);
-	if (bad)
-		return bad;
-	drop_capabilities();
+	keep_for_run();
 	bad = -controller_start(d);
 	return bad ? fail(err, bad, "the controller's thread cannot be started: %s", strerror(-bad))
 		   : 0;
@@ -309,7 +336,7 @@ static void end(struct daemon *d)
 	controller_stop(d);
 	if (!d->detached) {
 		controller_leave(d);
-		log_line("ends; the filter stays with its static limits");
+		log_line("ends; where the filter is attached it stays, with its static limits");
 	}
 	files_tier(d, 0);
 	kernel_close(d->kernel);
@@ -335,6 +362,7 @@ int main(int argc, char **argv)
 	d.override_count = o.override_count;
 	d.started_ns = kernel_now_ns();
 	kernel_facts(&d.facts);
+	keep_for_start();
 
 	bad = config_load(o.file, o.overrides, o.override_count, &d.facts, &c, &err);
 	if (!bad)
@@ -351,6 +379,7 @@ int main(int argc, char **argv)
 	}
 	classes_free(&list);
 	if (bad) {
+		server_close(&d);
 		log_flush();
 		fprintf(stderr, "sluiced: %s\n", err.text);
 		return 1;

@@ -24,7 +24,7 @@ uint64_t policy_interval_ns(const struct rate *r);
 
 /*
  * Fills everything but tiers, overrides and class_slot, which the controller owns. cpus is the
- * number of possible CPUs: each gets its share of defer-budget. Returns 0, or -ERANGE when a rate
+ * number of online CPUs: each gets its share of defer-budget. Returns 0, or -ERANGE when a rate
  * times its bursts exceeds POLICY_DEBT_MAX_NS (the config check has refused that before).
  */
 int policy_make(const struct config *c, uint32_t cpus, struct policy *p);

@@ -225,12 +225,12 @@ uint32_t server_poll(struct pollfd *set, int *timeout_ms)
 	return count;
 }
 
-static bool is_ready(const struct pollfd *set, uint32_t count, int fd)
+static short events_of(const struct pollfd *set, uint32_t count, int fd)
 {
 	for (uint32_t i = 1; i < count; i++)
 		if (set[i].fd == fd)
 			return set[i].revents;
-	return false;
+	return 0;
 }
 
 void server_serve(struct daemon *d, const struct pollfd *set, uint32_t count)
@@ -239,10 +239,14 @@ void server_serve(struct daemon *d, const struct pollfd *set, uint32_t count)
 
 	for (int i = 0; i < CONTROL_CLIENTS; i++) {
 		struct client *c = &clients[i];
+		short events;
 
 		if (c->fd < 0)
 			continue;
-		if (is_ready(set, count, c->fd)) {
+		events = events_of(set, count, c->fd);
+		if (events & POLLHUP && !c->answer) {
+			drop(c); /* gave up waiting: nothing is done that it was told had failed */
+		} else if (events) {
 			if (!c->answer)
 				read_some(d, c);
 			if (c->fd >= 0 && c->answer)
