@@ -51,7 +51,8 @@ static struct spec any_syn(char from[32], char to[32])
 	struct spec s = {.from = from, .to = to};
 
 	snprintf(from, 32, "%u.%u.%u.%u", any() & 255, any() & 255, any() & 255, any() & 255);
-	snprintf(to, 32, "%u.%u.%u.%u", any() & 255, any() & 255, any() & 255, any() & 255);
+	/* Not to a group: nobody answers for one. */
+	snprintf(to, 32, "%u.%u.%u.%u", any() % 224, any() & 255, any() & 255, any() & 255);
 	s.from_port = 1 + any() % 65535;
 	s.isn = any();
 	s.tags = any() % 3;

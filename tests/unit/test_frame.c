@@ -497,6 +497,23 @@ static void test_headers_in_the_next_fragment(void)
 	      frames_kind_name(frames_parse(frame, 14 + 40 + 8 + 16, &f)));
 }
 
+/* A frame whose destination MAC has the group bit is for others too, whatever its IP says. */
+static void test_group_mac(void)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct shape s = shape_syn(v6);
+		__u8 frame[SHAPE_MAX_BYTES];
+		struct frame f;
+		size_t l4, bytes;
+
+		bytes = shape_write(&s, frame, NULL, &l4);
+		CHECK(frames_parse(frame, bytes, &f) == FRAME_SYN, "a plain one");
+		frame[0] |= 1;
+		CHECK(frames_parse(frame, bytes, &f) == FRAME_GROUP, "%s",
+		      frames_kind_name(frames_parse(frame, bytes, &f)));
+	}
+}
+
 static void test_the_groups_of_kinds(void)
 {
 	/* What has a name behind FRAME_OFF counts as unjudged; what stands before it does not. */
@@ -511,6 +528,7 @@ void suite_frame(void)
 	static CU_TestInfo tests[] = {
 		{"a plain SYN, padding, payload", test_plain},
 		{"every IHL", test_every_ihl},
+		{"a frame to a group of hosts", test_group_mac},
 		{"every IP version", test_every_version},
 		{"0 to 3 VLAN tags of both kinds", test_vlans},
 		{"every other EtherType", test_ethertypes},
