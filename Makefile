@@ -2,6 +2,7 @@
 #
 #   make             build/sluiced and build/sluice
 #   make check       all rings of tests: unit, packet, net (as root)
+#   make fuzz        libFuzzer on frames, config and class files, FUZZ_SECONDS=30 each
 #   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
 #   make lint        cppcheck, clang-tidy, both compilers, shell syntax
@@ -56,7 +57,7 @@ PURE_C    := $(wildcard $(PURE:%=daemon/%.c))
 UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 
-.PHONY: all demo check check-unit check-packet check-net install lint format format-check clean
+.PHONY: all demo fuzz check check-unit check-packet check-net install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/
 .DEFAULT_GOAL := all
@@ -104,6 +105,20 @@ $(B)/tests/packet: $(PACKET_C) daemon/policy.c $(B)/gate.skel.h $(HEADERS) | $(B
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
 		$(PACKET_C) daemon/policy.c -lbpf -lelf -lz -o $@
+
+# libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 30
+$(B)/fuzz/%: tests/fuzz/%.c $(PURE_C) $(HEADERS) | $(B)/fuzz/
+	$(call msg,FUZZ,$@)
+	$(Q)$(CLANG) $(CPPFLAGS) -Itests/unit -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all $< $(PURE_C) -linih -lm -lpthread -o $@
+
+fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+	$(Q)for target in $^; do \
+		mkdir -p $$target.corpus && \
+		$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $$target.corpus \
+			2>&1 | tail -n 12 || exit 1; \
+	done
 
 check-unit: $(B)/tests/unit
 	$(Q)tests/run unit
