@@ -83,9 +83,10 @@ def timeline(run, title, both, with_sluice):
         _line(label, colour(code, _bars(values, most)), f"up to {max(values):,} {unit}".rstrip())
 
     mails = run["good"]
+    good = summary.in_time(mails)
     print(colour("1", title))
     _axis()
-    _line("good mails, when sent", _mails(run), f"{summary.in_time(mails)} of {len(mails)} within {IN_TIME} s")
+    _line("good mails, when sent", _mails(run), f"{good} of {len(mails)} within {IN_TIME} s")
     series("accepted by the MTA", "accepted", "connections/s", "36")
     series("dropped: queue full", "drops", "packets/s", "31")
     if with_sluice:
