@@ -143,23 +143,21 @@ static void answer_with(struct client *c, char *text)
 static void accept_one(void)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	char *request = fd < 0 ? NULL : malloc(CONTROL_REQUEST_MAX + 1);
 	struct client *c;
 
-	if (fd < 0)
+	if (fd >= 0 && !request)
+		close(fd);
+	if (!request)
 		return;
 	c = place();
 	if (c->fd >= 0)
 		drop(c);
-	c->fd = fd;
+	*c = (struct client){.fd = fd, .request = request};
 	c->deadline_ns = kernel_now_ns() + CONTROL_TIMEOUT_MS * NSEC_PER_MSEC;
-	if (!may_ask(fd)) {
+	if (!may_ask(fd))
 		answer_with(c, strdup("{\"ok\":false,\"error\":\"only root and the members of the "
 				      "socket's group may ask\"}"));
-		return;
-	}
-	c->request = malloc(CONTROL_REQUEST_MAX + 1);
-	if (!c->request)
-		drop(c);
 }
 
 /* Takes what has come. A request ends with the client's shutdown, or with a newline. */
