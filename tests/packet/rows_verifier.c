@@ -14,7 +14,10 @@
 #define LOG_BYTES 65536
 #define LOG_STATS 4 /* BPF_LOG_STATS: the sums alone */
 
-/* Before Linux 6.4 every frame is rounded up to 32 bytes, also an empty one (check_max_stack_depth). */
+/*
+ * Before Linux 6.9, and later without the JIT, every frame is rounded up to 32 bytes, also an empty
+ * one (check_max_stack_depth).
+ */
 #define STACK_UNIT 32
 #define STACK_MOST 480 /* of 512, for all frames that can be on it at once */
 
