@@ -15,8 +15,23 @@ from . import kernel
 WORK = "/run/work"  # of the scenario: configs, logs, load files
 
 
-def _furnish():
+def _make_private():
+    """Nothing that is mounted from here on is seen outside.
+
+    A chroot's root need not be a mount point, and then cannot be told so itself. Entering the
+    mount namespace that we are in leads to its real root; from there the way back is a chroot.
+    """
+    here, namespace = os.open("/", os.O_RDONLY), os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    kernel.setns(namespace, kernel.CLONE_NEWNS)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    os.fchdir(here)
+    os.chroot(".")
+    os.close(here)
+    os.close(namespace)
+
+
+def _furnish():
+    _make_private()
     kernel.mount("proc", "/proc", "proc")
     kernel.mount("run", "/run", "tmpfs")
     for folder in ("/run/netns", "/run/sluice", WORK):
