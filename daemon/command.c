@@ -187,7 +187,12 @@ static json_t *dispatch(struct daemon *d, const json_t *request, struct config_e
 	else if (!strcmp(name, "sources"))
 		return locked(d, request, err, command_sources);
 	else if (!strcmp(name, "reload"))
-		return command_reload(d, err) ? NULL : answer_ok("the config is in force");
+		return command_reload(d, err) ? NULL
+		       : d->setting_count
+			       ? answer_ok(
+					 "the config is in force, but for what was set by hand and "
+					 "holds until the next start: 'sluice get' marks it")
+			       : answer_ok("the config is in force");
 	else if (!strcmp(name, "detach")) {
 		return locked(d, request, err, command_detach);
 	} else

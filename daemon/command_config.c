@@ -137,6 +137,15 @@ int command_reload(struct daemon *d, struct config_error *err)
 
 /* --- get -------------------------------------------------------------------------------------- */
 
+/* By hand: then the file's value waits until the next start. */
+static bool is_key_set(const struct daemon *d, const struct config_key *key)
+{
+	char head[128];
+
+	snprintf(head, sizeof(head), "%s.%s=", key->section, key->name);
+	return is_set(d, head);
+}
+
 static json_t *key_json(const struct daemon *d, size_t index)
 {
 	const struct config_key *key = config_key_at(index);
@@ -144,9 +153,10 @@ static json_t *key_json(const struct daemon *d, size_t index)
 
 	if (config_format(&d->config, index, text, sizeof(text)))
 		snprintf(text, sizeof(text), "(too long to show)");
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "section", key->section, "key",
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "section", key->section, "key",
 			 key->name, "value", text, "default", key->fallback, "given",
-			 (int)(d->config.given >> index & 1), "help", key->help);
+			 (int)(d->config.given >> index & 1), "set", is_key_set(d, key), "help",
+			 key->help);
 }
 
 json_t *command_get(struct daemon *d, const json_t *request, struct config_error *err)
@@ -169,8 +179,15 @@ json_t *command_get(struct daemon *d, const json_t *request, struct config_error
 
 /* --- set -------------------------------------------------------------------------------------- */
 
+/* The daemon reads and writes as root: a member of the group must not choose what. */
+static bool names_file(const struct config_key *key)
+{
+	return !strcmp(key->section, "classes") || !strcmp(key->name, "textfile") ||
+	       !strcmp(key->name, "loadavg-file");
+}
+
 /* "key=value" or "section.key=value" into "section.key=value", to be freed; NULL with *err. */
-static char *full_setting(const char *text, struct config_error *err)
+static char *full_setting(const struct daemon *d, const char *text, struct config_error *err)
 {
 	const char *equals = strchr(text, '=');
 	const struct config_key *key;
@@ -186,6 +203,14 @@ static char *full_setting(const char *text, struct config_error *err)
 	if (index < 0)
 		return NULL;
 	key = config_key_at((size_t)index);
+	if (!strcmp(key->name, "mode")) {
+		fail(err, -EINVAL, "the mode is set by 'sluice mode', which can end by itself");
+		return NULL;
+	}
+	if (!d->asked_by_root && names_file(key)) {
+		fail(err, -EPERM, "%s names a file, which only root may set", key->name);
+		return NULL;
+	}
 	if (asprintf(&full, "%s.%s%s", key->section, key->name, equals) < 0) {
 		fail(err, -ENOMEM, "out of memory");
 		return NULL;
@@ -253,7 +278,7 @@ json_t *command_set(struct daemon *d, const json_t *request, struct config_error
 	for (; made < count && !bad; made++) {
 		const char *text = json_string_value(json_array_get(settings, made));
 
-		fresh[made] = text ? full_setting(text, err) : NULL;
+		fresh[made] = text ? full_setting(d, text, err) : NULL;
 		if (!text)
 			fail(err, -EINVAL, "settings: strings were expected");
 		if (!fresh[made])
@@ -292,6 +317,11 @@ json_t *command_class_load(struct daemon *d, const json_t *request, struct confi
 	struct config *now;
 	int bad;
 
+	if (file && !d->asked_by_root) {
+		fail(err, -EPERM,
+		     "only root may name a file: write it into the config, or load without");
+		return NULL;
+	}
 	if (name && !is_class(name, &class)) {
 		fail(err, -EINVAL,
 		     "there is no list of the class '%.32s': trusted, known, throttled or blocked was "

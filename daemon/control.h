@@ -22,7 +22,8 @@
  * Their answers, beside "ok" and "message":
  *
  *	get:	    "keys": [{"section": "limits", "key": "connection-rate", "value": "100/s",
- *			     "default": "100/s", "given": false, "help": "..."}, ...]
+ *			     "default": "100/s", "given": false, "set": false, "help": "..."}, ...]
+ *		    (given: written somewhere; set: by hand, until the next start)
  *	class-list: "prefixes": [{"prefix": "192.0.2.0/24", "class": "trusted"}, ...],
  *		    "count": 3, "next": null	(or the offset of the next page)
  *	sources:    "sources": 120, "top": "192.0.2.7", "top_share": 0.93, "connections": 800.0

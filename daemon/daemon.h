@@ -65,6 +65,7 @@ struct daemon {
 	uint32_t history_count, history_next;
 	char *setting[CONTROL_SETTINGS]; /* "section.key=value" of `set`; the main thread's alone */
 	size_t setting_count;
+	bool asked_by_root; /* the request at hand: may it name files that root reads or writes? */
 	bool stopping;
 	bool detached; /* nothing of ours is left in the kernel */
 };

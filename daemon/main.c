@@ -379,8 +379,8 @@ int main(int argc, char **argv)
 	}
 	classes_free(&list);
 	if (bad) {
+		/* One sentence, and not what was noted on the way to it. */
 		server_close(&d);
-		log_flush();
 		fprintf(stderr, "sluiced: %s\n", err.text);
 		return 1;
 	}

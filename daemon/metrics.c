@@ -89,7 +89,7 @@ static void frames(FILE *out, const struct daemon *d, const struct counters *c)
 			d->instance, name_frame(k), k <= FRAME_LAST_NOT_OURS ? "yes" : "no",
 			(uint64_t)c->frames[k]);
 	family(out, "sluice_faults_total", "counter",
-	       "Things that went wrong inside and what was done instead, by kind; see the manual.");
+	       "Things that went wrong inside and what was done instead, by kind.");
 	for (size_t i = 0; i < fault_count; i++)
 		fprintf(out, "sluice_faults_total{name=\"%s\",fault=\"%s\"} %" PRIu64 "\n",
 			d->instance, faults[i].name,

@@ -27,6 +27,7 @@ struct client {
 	size_t have;
 	char *answer; /* NULL: still reading */
 	size_t sent, size;
+	bool root; /* or our own user: may name files */
 };
 
 static struct client clients[CONTROL_CLIENTS];
@@ -87,7 +88,7 @@ void server_close(struct daemon *d)
 }
 
 /* Root, our own user, or a member of the socket's group. */
-static bool may_ask(int fd)
+static bool may_ask(int fd, bool *root)
 {
 	struct ucred peer;
 	gid_t groups[PEER_GROUPS];
@@ -95,7 +96,8 @@ static bool may_ask(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
 		return false;
-	if (peer.uid == 0 || peer.uid == geteuid() || peer.gid == socket_group)
+	*root = peer.uid == 0 || peer.uid == geteuid();
+	if (*root || peer.gid == socket_group)
 		return true;
 	size = sizeof(groups);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size))
@@ -155,7 +157,7 @@ static void accept_one(void)
 		drop(c);
 	*c = (struct client){.fd = fd, .request = request};
 	c->deadline_ns = kernel_now_ns() + CONTROL_TIMEOUT_MS * NSEC_PER_MSEC;
-	if (!may_ask(fd))
+	if (!may_ask(fd, &c->root))
 		answer_with(c, strdup("{\"ok\":false,\"error\":\"only root and the members of the "
 				      "socket's group may ask\"}"));
 }
@@ -182,6 +184,7 @@ static void read_some(struct daemon *d, struct client *c)
 		drop(c);
 		return;
 	}
+	d->asked_by_root = c->root;
 	answer_with(c, command_answer(d, c->request, c->have));
 }
 

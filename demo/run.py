@@ -7,8 +7,10 @@ BUILD holds sluiced, sluice and demo/mta, demo/senders; what comes out goes to B
 demo ends when it has run, when it is told to, and when the process PID has gone.
 """
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -36,11 +38,11 @@ class Progress:
         phase = ("calm" if t <= scenario.CALM else
                  "storm" if t <= scenario.CALM + scenario.STORM else "after")
         arrived = sum(summary.kind(m) != "lost" for m in good)
-        text = (f"{run.name:>7} Sluice  {t:2} s  {phase:<5}  sessions {row['sessions']:2} of "
-                f"{scenario.PROCESSES}  load {row['load']:4.1f}  good mails: {arrived} delivered, "
-                f"{len(good) - arrived} given up")
+        text = (f"{run.name:>7} Sluice {t:2} s {phase:<5}  good mails: {arrived:2} in, "
+                f"{len(good) - arrived:2} lost  sessions {row['sessions']:2}  load {row['load']:4.1f}")
         if self.terminal:
-            print(f"\r\x1b[K{text}", end="", flush=True)
+            room = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{text[:room]}", end="", flush=True)
         elif t % self.EVERY_S == 0:
             print(text, flush=True)
 
@@ -120,11 +122,27 @@ def first_process(build):
     os._exit(code)
 
 
+def only_one(build):
+    os.makedirs(f"{build}/demo", exist_ok=True)
+    lock = open(f"{build}/demo/lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise world.Refused("another demo runs in this folder and writes the same files: "
+                            "wait until it has ended") from None
+    return lock
+
+
 class Stopped(Exception):
     pass
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def stop(number, _):
+    for each in ENDING:  # Ctrl-C comes from the terminal, and from make once more
+        signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)
 
 
@@ -151,8 +169,9 @@ def main():
         return 1
     pid = 0
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             signal.signal(number, stop)
+        lock = only_one(build)  # held until the end
         world.die_with_parent(signal.SIGTERM)
         world.leave()
         pid = os.fork()
@@ -163,8 +182,6 @@ def main():
         print(f"demo: {e}", file=sys.stderr)
         return 1
     except Stopped as e:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         if pid:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

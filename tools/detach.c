@@ -46,6 +46,18 @@ static bool is_locked(const char *instance)
 	return locked;
 }
 
+/* What a dead daemon has left for others to follow: without a filter no tier is active. */
+static void remove_flags(const char *instance)
+{
+	static const char *const names[] = {"queue", "tier"};
+	char path[512];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), RUNTIME_FOLDER "/%s/%s", instance, names[i]);
+		unlink(path);
+	}
+}
+
 static int remove_pins(const struct options *o)
 {
 	struct pins p;
@@ -59,6 +71,7 @@ static int remove_pins(const struct options *o)
 			o->instance);
 		return EXIT_FAILED;
 	}
+	remove_flags(o->instance);
 	err = pins_remove(o->instance, &p, path, sizeof(path));
 	if (err) {
 		text_complain("no sluiced of the name %s is running, and %s could not be removed: "

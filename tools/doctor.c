@@ -232,6 +232,11 @@ static void look_at_daemon(json_t *f, const struct options *o, const json_t *sta
 		     "front of this machine, the limits of a source hit all senders behind it (list it "
 		     "as trusted, and limit on the balancer)",
 		     top, share * 100);
+	else if (connections < ONE_SOURCE_LEAST)
+		find(f, "note", "front",
+		     "too few recent connections to tell whether a NAT or a load balancer stands in "
+		     "front (%.0f of %d)",
+		     connections, ONE_SOURCE_LEAST);
 	else
 		find(f, "good", "front", "no single source has most of the recent connections");
 	json_decref(sources);
@@ -256,6 +261,7 @@ static int print_findings(const struct options *o, const json_t *findings)
 			       json_string_value(json_object_get(one, "subject")),
 			       json_string_value(json_object_get(one, "sentence")));
 	json_decref(shown);
+	fflush(stdout);
 	if (status)
 		text_complain("Sluice cannot work here as it is: see what is marked bad");
 	return status;

@@ -31,6 +31,8 @@ static void print_keys(const json_t *keys)
 		}
 		printf("%s%s=%s\n", json_is_true(json_object_get(key, "given")) ? "" : "# ",
 		       string_of(key, "key"), string_of(key, "value"));
+		if (json_is_true(json_object_get(key, "set")))
+			puts("# ^ set by hand, until the next start");
 	}
 }
 

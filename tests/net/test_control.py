@@ -265,6 +265,18 @@ def test_control_peers(t):
     t.check(done.returncode == 1 and len(done.stderr.splitlines()) == 1,
             f"sluice status by nobody: {done.returncode}, {done.stderr.strip()}")
     t.equal("nobody with the socket's group", json.loads(ask(65534, [group]))["ok"], True)
+    # The daemon reads and writes as root: a member of the group must not choose what.
+    victim = os.path.join(WORK, "victim")
+    for words, refused in ((("set", f"textfile={victim}"), True),
+                           (("class", "load", "trusted", "/etc/hosts"), True),
+                           (("set", f"loadavg-file={victim}"), True),
+                           (("set", "hold=14s"), False)):
+        done = gate_module.subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", f"--groups={group}", copy, *words],
+            capture_output=True, text=True, timeout=20)
+        t.check((done.returncode == 1 and "only root may" in done.stderr) if refused
+                else done.returncode == 0,
+                f"a member's {' '.join(words[:2])}: {done.returncode}, {done.stderr.strip()}")
     os.chmod(path, 0o666)
     answer = ask(65534, [])
     t.check("only root" in error_of(answer), f"nobody, the socket open to all: {answer}")

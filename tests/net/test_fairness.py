@@ -48,7 +48,7 @@ def test_fairness(t):
         # First SYNs of newcomers, while the greedy one is at it.
         through = 0
         for n in range(NEWCOMERS):
-            through += waves(connect_now(net, [newcomer(n)], server, patience=0.5))[0]
+            through += waves(connect_now(net, [newcomer(n)], server, patience=0.9))[0]
         first, last, sent = storm.result()
         mine = [s for s in syn_acks(sniffer.finish()) if s.address.startswith(name.split("/")[0])]
         span = last - first

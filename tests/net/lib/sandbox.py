@@ -21,6 +21,7 @@ def _make_private():
     A chroot's root need not be a mount point, and then cannot be told so itself. Entering the
     mount namespace that we are in leads to its real root; from there the way back is a chroot.
     """
+    cwd = os.getcwd()
     here, namespace = os.open("/", os.O_RDONLY), os.open("/proc/self/ns/mnt", os.O_RDONLY)
     kernel.setns(namespace, kernel.CLONE_NEWNS)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
@@ -28,6 +29,10 @@ def _make_private():
     os.chroot(".")
     os.close(here)
     os.close(namespace)
+    # ip(8) in its own mount namespace wants the same of "/": from here on it is a mount point.
+    kernel.mount("/", "/", None, kernel.MS_BIND | kernel.MS_REC)
+    os.chroot("/..")
+    os.chdir(cwd)
 
 
 def _furnish():
