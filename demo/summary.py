@@ -52,6 +52,16 @@ def peak(run, key):
     return max(row[key] for row in run["seconds"])
 
 
+def by_reason(run, with_sluice):
+    """Which of the limits deferred how many: rows under "deferred"."""
+    reasons = {}
+    for row in run["reasons"]:
+        if row["verdict"] == "defer":
+            reasons[row["reason"]] = reasons.get(row["reason"], 0) + row["count"]
+    return [(f"    by {name}", f"{reasons.get(name, 0):,}" if with_sluice else "-")
+            for name in ("subnet-rate", "source-rate", "first-time", "connection-rate")]
+
+
 def table(run, with_sluice):
     """(label, text) of one run; a label without text is a heading."""
     mails, storm = run["good"], run["storm"]
@@ -74,6 +84,7 @@ def table(run, with_sluice):
         ("Sluice, SYNs of both and their retransmits", None),
         ("  admitted", verdict("admitted")),
         ("  deferred", verdict("deferred")),
+        *by_reason(run, with_sluice),
         ("  refused", verdict("refused")),
         ("The MTA", None),
         (f"  sessions at once, of {PROCESSES}", str(peak(run, "sessions"))),
