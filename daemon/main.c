@@ -227,8 +227,8 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 	bad = command_put_in_force(d, c, list, err);
 	if (bad)
 		return bad;
-	controller_tick(
-		d); /* nobody is to see, or to be judged by, a state without load and lease */
+	/* Nobody is to see, or to be judged by, a state without load and lease. */
+	controller_tick(d);
 	keep_for_run();
 	bad = -controller_start(d);
 	return bad ? fail(err, bad, "the controller's thread cannot be started: %s", strerror(-bad))

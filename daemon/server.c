@@ -77,11 +77,11 @@ int server_open(struct daemon *d, struct config_error *err)
 void server_close(struct daemon *d)
 {
 	(void)d;
+	if (listen_fd < 0)
+		return; /* a start that failed before: there are no clients either */
 	for (int i = 0; i < CONTROL_CLIENTS; i++)
 		if (clients[i].fd >= 0)
 			drop(&clients[i]);
-	if (listen_fd < 0)
-		return;
 	close(listen_fd);
 	unlink(address.sun_path);
 	listen_fd = -1;
