@@ -85,5 +85,6 @@ def test_reload_often(t):
               max(done["rss"][-10:]) - max(done["rss"][:10]), -100000, GROWTH_KB)
     t.between("descriptors, from then on", max(done["fds"]), done["fds"][0] - 2,
               done["fds"][0] + 2)
-    t.equal("descriptors at the end", done["fds"][-1], done["fds"][0])
+    # One or two may be clients whose connection is just being closed; hundreds would be a leak.
+    t.between("descriptors at the end", done["fds"][-1], 0, done["fds"][0] + 3)
     served.finish()

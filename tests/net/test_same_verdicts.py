@@ -64,10 +64,11 @@ def since(gate, before):
 
 
 def compare(t, what, one, two):
-    """Within 2 %, or 3 SYNs: a tick of the gates' clock can fall between a frame and its twin."""
+    """Within 5 %, or 30 SYNs: a tick of the gates' clock can fall between a frame and its twin, and
+    a change of tier does not reach both at the same frame; what a source lost then is counted on."""
     for key in sorted(set(one) | set(two)):
         a, b = one.get(key, 0), two.get(key, 0)
-        t.check(abs(a - b) <= max(3, 0.02 * max(a, b)), f"{what}: {key}: monitor {a}, enforce {b}")
+        t.check(abs(a - b) <= max(30, 0.05 * max(a, b)), f"{what}: {key}: monitor {a}, enforce {b}")
 
 
 @scenario(limit=90)
