@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 1
+#define SLUICE_ABI 2
 
 #ifndef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
@@ -52,6 +52,20 @@
 
 /* One slot charged by a throttled source costs this many of an unknown one's. */
 #define THROTTLED_COST 10
+
+/*
+ * An admitted attempt counts as a session to come for this long, in slots of a second each; a
+ * client that lives answers the SYN-ACK within a few round trips (RFC 6298: a first retransmit
+ * after 1 s). The ring has room for the seconds that CPUs a tick apart may write at once.
+ */
+#define PENDING_WINDOW_S 10
+#define PENDING_RING	 16 /* a power of two */
+
+/* Slot time is charged at a cost for each second of it: a fixed point number with so many bits. */
+#define SLOT_COST_SHIFT 16
+
+/* Buckets of the histograms: the n-th counts what took less than 2^n ms; the last what took more. */
+#define TIME_BUCKETS 18
 
 enum family { FAMILY_V4, FAMILY_V6, FAMILIES };
 
@@ -189,6 +203,17 @@ struct prefix {
 	__u32 pad;
 };
 
+/* What sessions may hold. A limit of 0 is no limit. */
+struct session_limits {
+	__u32 most;	    /* max-sessions: live ones of all sources */
+	__u32 most_unknown; /* of these what the known-share leaves to everybody else */
+	__u32 pending_most; /* attempts on their way to a session count up to so many */
+	__u32 per_source;   /* max-sessions-per-source; a known source has twice that */
+	__u32 slot_cost;    /* of a ns of slot time, in 2^-SLOT_COST_SHIFT ns of debt; 0: off */
+	__u32 pad;
+	__u64 slot_tau_ns; /* the debt beyond which an unknown source opens nothing new */
+};
+
 /* All that the program needs to judge. Two of them and an index: the idle one is filled. */
 struct policy {
 	__u32 mode;  /* enum mode, from the config */
@@ -202,8 +227,9 @@ struct policy {
 	struct bucket trusted;	  /* only t and tau1 are used */
 	struct bucket refuse;	  /* RSTs a second; only t and tau1 are used */
 	struct bucket remember;	  /* one CPU's share of defer-budget; only t and tau1 are used */
-	__u32 class_slot;	  /* which pair of class tries: 0 or 1 */
-	__u32 addresses;	  /* entries in address[]; 0: any */
+	struct session_limits sessions;
+	__u32 class_slot; /* which pair of class tries: 0 or 1 */
+	__u32 addresses;  /* entries in address[]; 0: any */
 	struct prefix source[FAMILIES];
 	struct prefix subnet[FAMILIES];
 	union addr address[MAX_ADDRESSES];
@@ -235,6 +261,50 @@ struct prefix_key {
 	__u64 bits; /* of 128; this wide so that the key has no padding */
 };
 
+/* What a source holds. Made when its first session begins: never by a SYN, which can be spoofed. */
+struct holder {
+	__u64 tat_ns;	/* of its slot time: one word, as every bucket */
+	__u64 since_ns; /* up to when its open sessions have been charged */
+	__u32 sessions; /* live ones */
+	__u32 pad;
+};
+
+#define SESSION_PRESSED	 1U /* began under pressure or in a load tier */
+#define SESSION_ANSWERED 2U /* the MTA has sent its first bytes: the banner */
+
+/* A live session on a guarded port; the key is the fingerprint of its addresses and ports. */
+struct session {
+	struct prefix_key source; /* as its holder is called */
+	__u64 begun_ns;
+	__u32 family;
+	__u32 flags; /* SESSION_ */
+};
+
+/* How many sessions there are, and how many attempts may become some. Written by all CPUs. */
+struct live {
+	__s64 sessions;
+	__u64 pad[7];
+	__u64 pending[PENDING_RING]; /* the second in the upper half, how many in the lower */
+};
+
+/* A source that was learned, or marked: what it is worth until when, where no list names it. */
+struct learned {
+	__u64 until_ns;
+	__u32 class; /* CLASS_KNOWN or CLASS_THROTTLED */
+	__u32 pad;
+};
+
+/* A session that ended, for whoever learns from it (ring buffer). */
+struct session_end {
+	struct prefix_key source;
+	__u64 bytes; /* received from the source, in order */
+	__u64 lasted_ns;
+	__u32 family;
+	__u32 flags;	/* SESSION_ */
+	__u32 in_order; /* by FIN, not by RST or time-out */
+	__u32 pad;
+};
+
 /* Key of the class tries: lpm_key of the kernel with the address of one family. */
 struct class_key_v4 {
 	__u32 bits;
@@ -250,6 +320,7 @@ struct class_key_v6 {
 struct admitted {
 	__u64 at_ns;
 	__u64 passes; /* time of the last pass, its low byte replaced by how many: one exchange */
+	__u64 established; /* 1: the handshake was completed */
 };
 
 /* What each CPU counts. Read all at once by the daemon; written without locks. */
@@ -264,11 +335,23 @@ struct counters {
 	__u64 refund_lost;   /* at most one T each was charged without an admission */
 	__u64 insert_failed; /* a full or busy table: judged without its word */
 	__u64 word_repaired; /* debts left over from another policy, put right */
+	__u64 pending_over;  /* SYNs judged while more attempts were pending than may count */
+	__u64 backlog_asked; /* SYNs for which a listener was found and asked */
+	__u64 established;   /* admitted attempts whose handshake was completed */
+	__u64 sessions_begun;
+	__u64 sessions_ended;
+	__u64 sessions_untracked;   /* the table of sessions was full: not counted */
+	__u64 end_lost;		    /* ends that nobody learns from: the ring buffer was full */
+	__u64 banner[TIME_BUCKETS]; /* time from the handshake to the first bytes of the MTA */
+	__u64 banner_ns;	    /* the sum of them */
 };
 
 _Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");
 _Static_assert(sizeof(struct control) == 256, "four cache lines");
 _Static_assert(sizeof(struct prefix_key) == 24, "no padding in a hash key");
+_Static_assert(sizeof(struct holder) == 24 && sizeof(struct session) == 40, "no padding");
+_Static_assert((PENDING_RING & (PENDING_RING - 1)) == 0 && PENDING_RING > PENDING_WINDOW_S + 1,
+	       "a ring of seconds with room beyond the window");
 _Static_assert(sizeof(struct policy) % 8 == 0, "policy sets lie behind each other");
 _Static_assert(sizeof(struct counters) <= 32768, "PCPU_MIN_UNIT_SIZE bounds a per-CPU value");
 
