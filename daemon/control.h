@@ -64,7 +64,8 @@
 #define CONTROL_SETTINGS    64	      /* that `set` keeps until the restart */
 #define CONTROL_TIMEOUT_MS  2000
 #define CONTROL_CLIENTS	    64
-#define RUNTIME_FOLDER	    "/run/sluice"	 /* /<name>/control, /tier, /queue */
+#define RUNTIME_FOLDER	    "/run/sluice"	 /* /<name>/control, /tier, /queue, /lease */
+#define LEASE_FILE_MAX	    1024		 /* bytes of the file lease, see daemon.h */
 #define PIN_FOLDER	    "/sys/fs/bpf/sluice" /* /<name>/link-<interface>, /abi-N/<map> */
 #define INSTANCE_MAX	    32			 /* characters: letters, digits, '-', '_' */
 

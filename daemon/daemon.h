@@ -142,4 +142,15 @@ int files_replace(const char *path, const char *text, size_t size, unsigned int 
 /* Brings <runtime>/tier and the flag file <runtime>/queue up to date. */
 void files_tier(const struct daemon *d, uint32_t tiers);
 
+/*
+ * Writes <runtime>/lease, at every tick, for those who must not follow the set of a dead daemon:
+ *
+ *	until 5123.250		seconds of CLOCK_MONOTONIC; from then on the set counts as normal
+ *	tier delay,queue	or normal
+ *	reason a sentence
+ *
+ * until_ns 0: the daemon ends. A failure is logged once; what stands there runs out by itself.
+ */
+void files_lease(const struct daemon *d, uint64_t until_ns, uint32_t tiers, const char *reason);
+
 #endif

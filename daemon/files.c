@@ -57,18 +57,31 @@ int files_replace(const char *path, const char *text, size_t size, unsigned int 
 	return bad;
 }
 
+/* The names of a set's members with the separator between them; "normal" when it is empty. */
+static void set_names(uint32_t tiers, char separator, char *text, size_t size)
+{
+	static const struct {
+		uint32_t tier;
+		const char *name;
+	} names[] = {{TIER_DELAY, "delay"}, {TIER_QUEUE, "queue"}, {TIER_REFUSE, "refuse"}};
+	size_t n = (size_t)snprintf(text, size, "%s", tiers & TIER_ALL ? "" : "normal");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!(tiers & names[i].tier))
+			continue;
+		if (n)
+			text[n++] = separator;
+		n += (size_t)snprintf(text + n, size - n, "%s", names[i].name);
+	}
+}
+
 void files_tier(const struct daemon *d, uint32_t tiers)
 {
-	char path[CONFIG_PATH_MAX], text[64];
+	char path[CONFIG_PATH_MAX], names[32], text[64];
 	int n, bad;
 
-	n = snprintf(text, sizeof(text), "%s%s%s%s\n", tiers ? "" : "normal",
-		     tiers & TIER_DELAY ? "delay " : "", tiers & TIER_QUEUE ? "queue " : "",
-		     tiers & TIER_REFUSE ? "refuse " : "");
-	if (n >= 2 && text[n - 2] == ' ') {
-		text[n - 2] = '\n';
-		n--;
-	}
+	set_names(tiers, ' ', names, sizeof(names));
+	n = snprintf(text, sizeof(text), "%s\n", names);
 	snprintf(path, sizeof(path), "%s/tier", d->runtime);
 	bad = files_replace(path, text, (size_t)n, 0644);
 	snprintf(path, sizeof(path), "%s/queue", d->runtime);
@@ -78,4 +91,26 @@ void files_tier(const struct daemon *d, uint32_t tiers)
 		bad = -errno;
 	if (bad)
 		log_line("%s could not be written: %s", path, strerror(-bad));
+}
+
+void files_lease(const struct daemon *d, uint64_t until_ns, uint32_t tiers, const char *reason)
+{
+	static int last_bad;
+	char path[CONFIG_PATH_MAX], names[32], text[LEASE_FILE_MAX];
+	int n, bad;
+
+	set_names(tiers, ',', names, sizeof(names));
+	n = snprintf(text, sizeof(text), "until %llu.%03u\ntier %s\nreason ",
+		     (unsigned long long)(until_ns / NSEC_PER_SEC),
+		     (unsigned int)(until_ns % NSEC_PER_SEC / NSEC_PER_MSEC), names);
+	/* A reason may quote a path: it stays one line. */
+	for (; *reason && n < LEASE_FILE_MAX - 1; reason++)
+		text[n++] = (unsigned char)*reason < ' ' ? '?' : *reason;
+	text[n++] = '\n';
+	snprintf(path, sizeof(path), "%s/lease", d->runtime);
+	bad = files_replace(path, text, (size_t)n, 0644);
+	if (bad && bad != last_bad)
+		log_line("%s cannot be written: %s; sluice hook will take it for normal", path,
+			 strerror(-bad));
+	last_bad = bad;
 }

@@ -262,18 +262,22 @@ static void after_tick(struct daemon *d)
 {
 	static uint64_t metrics_due_ns;
 	static uint32_t shown = TIER_ALL + 1; /* nothing was shown yet */
-	uint64_t now_ns = kernel_now_ns(), interval_ns;
+	uint64_t now_ns = kernel_now_ns(), interval_ns, lease_until_ns;
+	char reason[512];
 	uint32_t tiers;
 
 	pthread_mutex_lock(&d->lock);
 	if (!d->detached)
 		kernel_tend(d->kernel);
 	tiers = controller_tiers(d, now_ns);
+	controller_reason(d, reason, sizeof(reason));
+	lease_until_ns = d->lease_until_ns;
 	interval_ns = d->config.metrics_interval_ns;
 	pthread_mutex_unlock(&d->lock);
 	if (tiers != shown)
 		files_tier(d, tiers);
 	shown = tiers;
+	files_lease(d, lease_until_ns, tiers, reason);
 	if (now_ns >= metrics_due_ns) {
 		write_metrics(d);
 		/* Ticks jitter: half of one earlier, or an interval of 1s would become two. */
@@ -339,6 +343,7 @@ static void end(struct daemon *d)
 		log_line("ends; where the filter is attached it stays, with its static limits");
 	}
 	files_tier(d, 0);
+	files_lease(d, 0, 0, "sluiced has ended");
 	kernel_close(d->kernel);
 	log_flush();
 }
