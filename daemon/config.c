@@ -22,6 +22,7 @@
 #define BUDGET_MAX 100000
 #define SECONDS(n) ((n)*NSEC_PER_SEC)
 #define HOURS(n)   SECONDS(3600 * (n))
+#define DAYS(n)	   HOURS(24 * (n))
 
 /* In the order of the enumerations. */
 static const char *const mode_words[] = {"off", "monitor", "enforce", NULL};
@@ -156,6 +157,19 @@ static const struct row rows[] = {
 	 CLASS_FILES(CLASS_THROTTLED)},
 	{KEY("classes", "blocked", "", FILE_TEXT, "A file of prefixes that always get a RST."),
 	 CLASS_FILES(CLASS_BLOCKED)},
+
+	{KEY("known", "file", "/var/lib/sluice/INSTANCE/known", FILE_TEXT,
+	     "Where known senders are kept from one start to the next; nothing: they are not."),
+	 .type = ROW_PATH, .flags = ROW_MAY_BE_NIL | ROW_DERIVED, AT(known_file)},
+	{KEY("known", "known-days", "2", "a whole number from 1 to 30",
+	     "On so many days, 20 h apart, a sender must have behaved to become known."),
+	 .type = ROW_COUNT, .min = 1, .max = 30, AT(known_days)},
+	{KEY("known", "known-bytes", "4096", "a whole number from 1 to 1000000000",
+	     "A session counts if so many bytes came in and it ended in order."),
+	 .type = ROW_COUNT, .min = 1, .max = 1000000000, AT(known_bytes)},
+	{KEY("known", "known-for", "60d", "a duration such as 60d, from 1d to 366d",
+	     "After its last good session a sender stays known for so long."),
+	 .type = ROW_DURATION, .min = DAYS(1), .max = DAYS(366), AT(known_for_ns)},
 
 	{KEY("metrics", "textfile", "", FILE_TEXT,
 	     "The Prometheus text file that is written, with .prom at its end as a rule."),

@@ -62,6 +62,11 @@ struct config {
 	uint32_t class_files[CLASSES];
 	char class_file[CLASSES][MAX_CLASS_FILES][CONFIG_PATH_MAX];
 
+	/* [known] */
+	char known_file[CONFIG_PATH_MAX]; /* empty: none is kept */
+	uint32_t known_days, known_bytes;
+	uint64_t known_for_ns;
+
 	/* [metrics] */
 	char textfile[CONFIG_PATH_MAX]; /* empty: none is written */
 	uint64_t metrics_interval_ns;
@@ -76,6 +81,7 @@ struct config_error {
 struct config_facts {
 	uint32_t cpus;	  /* of the machine: defaults of queue-la and refuse-la */
 	uint64_t tick_ns; /* of CLOCK_MONOTONIC_COARSE: the smallest step of the buckets' clock */
+	const char *instance; /* names the default of [known] file; NULL: default */
 };
 
 /*

@@ -70,6 +70,9 @@ void config_derive(struct load *l)
 	struct config *c = l->c;
 	uint64_t burst;
 
+	if (!PLACE_OF(l, known_file))
+		snprintf(c->known_file, sizeof(c->known_file), "/var/lib/sluice/%s/known",
+			 l->facts->instance ? l->facts->instance : "default");
 	if (!PLACE_OF(l, trusted_rate))
 		c->trusted_rate = ten_times(c->connection_rate);
 	if (!PLACE_OF(l, queue_rate))

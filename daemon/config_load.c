@@ -28,10 +28,6 @@ static const struct {
 	{"limits", "known-share"},
 	{"limits", "max-sessions-per-source"},
 	{"limits", "source-session-time"},
-	{"known", "file"},
-	{"known", "known-days"},
-	{"known", "known-bytes"},
-	{"known", "known-for"},
 };
 
 static const char *const sections[] = {"gate", "limits", "load", "classes", "known", "metrics"};
@@ -140,11 +136,10 @@ static void fail_section(struct load *l, const char *name)
 	if (near)
 		load_fail(l, &l->here, "there is no section [%s]; was [%s] meant?", shown, near);
 	else
-		load_fail(
-			l, &l->here,
-			"there is no section [%s]; expected [gate], [limits], [load], [classes] or "
-			"[metrics]",
-			shown);
+		load_fail(l, &l->here,
+			  "there is no section [%s]; expected [gate], [limits], [load], [classes], "
+			  "[known] or [metrics]",
+			  shown);
 }
 
 static const char *key_near(const char *section, const char *name)

@@ -136,6 +136,10 @@ static void defaults_of_load_and_the_rest(void)
 	CU_ASSERT_EQUAL(c.lease_ns, 30 * NSEC_PER_SEC);
 	for (unsigned int i = 0; i < CLASSES; i++)
 		CU_ASSERT_EQUAL(c.class_files[i], 0);
+	CU_ASSERT_STRING_EQUAL(c.known_file, "/var/lib/sluice/default/known");
+	CU_ASSERT_EQUAL(c.known_days, 2);
+	CU_ASSERT_EQUAL(c.known_bytes, 4096);
+	CU_ASSERT_EQUAL(c.known_for_ns, 60 * 86400 * NSEC_PER_SEC);
 	CU_ASSERT_STRING_EQUAL(c.textfile, "");
 	CU_ASSERT_EQUAL(c.metrics_interval_ns, 10 * NSEC_PER_SEC);
 }
@@ -206,7 +210,7 @@ static const struct {
 	{IF "[limts]\n", "FILE:3: there is no section [limts]; was [limits] meant?"},
 	{IF "[ limits ]\n", "FILE:3: there is no section [ limits ]; was [limits] meant?"},
 	{IF "[milter]\nx = 1\n", "FILE:3: there is no section [milter]; expected [gate], [limits], "
-				 "[load], [classes] or [metrics]"},
+				 "[load], [classes], [known] or [metrics]"},
 	/* Names. */
 	{IF "[limits]\nconection-rate = 15/s\n",
 	 "FILE:4: there is no key 'conection-rate' in [limits]; was connection-rate meant?"},
@@ -232,11 +236,17 @@ static const struct {
 	 "FILE:4: pace-horizon = 2s: it is out of range; expected "
 	 "0, as holding is not built yet in this version; "
 	 "remove the line"},
-	{IF "[known]\nfile = /var/lib/sluice/known\n",
-	 "FILE:4: file in [known] is not built yet in this version; remove the line"},
-	{IF "[known]\nknown-days = 30\n", "FILE:4: known-days in [known] is not built yet"},
-	{IF "[known]\nknown-bytes = 3\n", "FILE:4: known-bytes in [known] is not built yet"},
-	{IF "[known]\nknown-for = 90d\n", "FILE:4: known-for in [known] is not built yet"},
+	/* [known] */
+	{IF "[known]\nfile = known\n", "FILE:4: file = known: it does not begin with a slash; "
+				       "expected an absolute path"},
+	{IF "[known]\nknown-days = 31\n",
+	 "FILE:4: known-days = 31: it is out of range; expected a whole number from 1 to 30"},
+	{IF "[known]\nknown-days = 0\n", "FILE:4: known-days = 0: it is out of range"},
+	{IF "[known]\nknown-bytes = 0\n", "FILE:4: known-bytes = 0: it is out of range"},
+	{IF "[known]\nknown-bytes = 4k\n", "FILE:4: known-bytes = 4k: it is not a number"},
+	{IF "[known]\nknown-for = 60\n", "FILE:4: known-for = 60: a bare number has no unit; "
+					 "expected a duration such as 60d, from 1d to 366d"},
+	{IF "[known]\nknown-for = 367d\n", "FILE:4: known-for = 367d: it is out of range"},
 	/* [gate] */
 	{"[gate]\ninterface =\n", "FILE:2: interface = : there is no value; expected an interface "
 				  "name such as eth0, 1 to 15 characters"},
@@ -823,6 +833,10 @@ static void every_key_comes_back(void)
 						"classes.known=/etc/k",
 						"classes.throttled=/etc/s",
 						"classes.blocked=/etc/b",
+						"known.file=/var/lib/k",
+						"known.known-days=7",
+						"known.known-bytes=37",
+						"known.known-for=36h",
 						"metrics.textfile=/var/lib/x.prom",
 						"metrics.interval=1500ms"};
 	size_t n = sizeof(overrides) / sizeof(overrides[0]), rows = 0;
@@ -894,6 +908,23 @@ static void the_packaged_file_shows_the_defaults(void)
 	CU_ASSERT_EQUAL(memcmp(&c, &defaults, sizeof(c)), 0);
 }
 
+/* Where known senders are kept is named after the instance, unless it is said; nothing is none. */
+static void the_known_file_is_of_the_instance(void)
+{
+	static const struct config_facts mx2 = {
+		.cpus = 2, .tick_ns = 4 * NSEC_PER_MSEC, .instance = "mx2"};
+	static const char *const overrides[] = {"gate.interface=eth0", "known.file="};
+	struct config_error err;
+	struct config c, again;
+
+	CU_ASSERT_EQUAL(config_load(NULL, overrides, 1, &mx2, &c, &err), 0);
+	CU_ASSERT_STRING_EQUAL(c.known_file, "/var/lib/sluice/mx2/known");
+	CU_ASSERT_EQUAL(config_load(NULL, overrides, 2, &mx2, &c, &err), 0);
+	CU_ASSERT_STRING_EQUAL(c.known_file, "");
+	CU_ASSERT_EQUAL(config_with(&c, overrides, 0, &mx2, &again, &err), 0);
+	CU_ASSERT_STRING_EQUAL(again.known_file, "");
+}
+
 void suite_config(void)
 {
 	static CU_TestInfo tests[] = {
@@ -916,6 +947,7 @@ void suite_config(void)
 		{"round trip: defaults", defaults_come_back},
 		{"round trip: every key", every_key_comes_back},
 		{"rows are whole", rows_are_whole},
+		{"the known file is of the instance", the_known_file_is_of_the_instance},
 		{"dist/sluice.conf shows the defaults", the_packaged_file_shows_the_defaults},
 		CU_TEST_INFO_NULL,
 	};
