@@ -45,7 +45,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 TRIPLET    := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(TRIPLET) -Ibpf
 
-DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lcap -lpthread
+DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
 TOOL_LIBS   := -ljansson -lbpf -lmnl
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes load log
