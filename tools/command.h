@@ -17,10 +17,14 @@ enum exit_status {
 	EXIT_USAGE = 2,
 };
 
+#define TIMEOUT_MAX_S 300 /* of --timeout */
+
 struct options {
 	const char *instance;
-	bool json;	/* print the daemon's answer as it is */
-	uint32_t for_s; /* --for, in seconds; 0: not given */
+	bool json;	    /* print the daemon's answer as it is */
+	uint32_t for_s;	    /* --for, in seconds; 0: not given */
+	const char *exec;   /* --exec of hook, or NULL */
+	uint32_t timeout_s; /* --timeout of hook; 0: not given */
 };
 
 int command_status(const struct options *o, int argc, char **argv);
@@ -30,6 +34,7 @@ int command_get(const struct options *o, int argc, char **argv);
 int command_set(const struct options *o, int argc, char **argv);
 int command_class(const struct options *o, int argc, char **argv);
 int command_doctor(const struct options *o, int argc, char **argv);
+int command_hook(const struct options *o, int argc, char **argv);
 int command_reload(const struct options *o, int argc, char **argv);
 int command_detach(const struct options *o, int argc, char **argv);
 

@@ -30,6 +30,8 @@ static const struct subcommand {
 	 "shows or forces the set of tiers; auto releases it", true, 1},
 	{"class", command_class, "list [CLASS] | load [CLASS FILE]",
 	 "shows the lists of prefixes, or reads their files again as one set", false, 3},
+	{"hook", command_hook, "--exec CMD [--timeout 10s]",
+	 "runs CMD OLD NEW REASON when the set of tiers changes, until it is ended", false, 0},
 	{"doctor", command_doctor, "[INTERFACE...]",
 	 "what this kernel, these interfaces and their drivers can do", false, 16},
 	{"reload", command_reload, "", "applies the configuration as it is now, or says why not",
@@ -40,12 +42,17 @@ static const struct subcommand {
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
 
-enum { OPTION_JSON = 256, OPTION_FOR, OPTION_VERSION };
+enum { OPTION_JSON = 256, OPTION_FOR, OPTION_EXEC, OPTION_TIMEOUT, OPTION_VERSION };
 
 static const struct option long_options[] = {
-	{"instance", required_argument, NULL, 'i'},	{"json", no_argument, NULL, OPTION_JSON},
-	{"for", required_argument, NULL, OPTION_FOR},	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPTION_VERSION}, {0},
+	{"instance", required_argument, NULL, 'i'},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"for", required_argument, NULL, OPTION_FOR},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{"exec", required_argument, NULL, OPTION_EXEC},
+	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+	{0},
 };
 
 static void print_help(void)
@@ -104,6 +111,13 @@ static int take_option(struct options *o, int option, int argc, char **argv)
 			return -1;
 		return misused("--for takes a duration like 90s, 10m or 2h, at most 366 days",
 			       optarg);
+	case OPTION_EXEC:
+		o->exec = optarg;
+		return -1;
+	case OPTION_TIMEOUT:
+		if (!text_duration(optarg, &o->timeout_s) && o->timeout_s <= TIMEOUT_MAX_S)
+			return -1;
+		return misused("--timeout takes a duration like 10s or 1m, at most 5m", optarg);
 	case 'h':
 		print_help();
 		return EXIT_DONE;
@@ -137,6 +151,9 @@ static int run(const struct options *o, int argc, char **argv)
 			continue;
 		if (o->for_s && !s->takes_for)
 			return misused("--for has no meaning for this subcommand", s->name);
+		if ((o->exec || o->timeout_s) && s->function != command_hook)
+			return misused("--exec and --timeout have no meaning for this subcommand",
+				       s->name);
 		if (argc > 1 && !s->most)
 			return misused("this subcommand takes no arguments", argv[0]);
 		if (argc - 1 > s->most)
