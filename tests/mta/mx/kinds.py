@@ -66,34 +66,35 @@ begin retry
 
 
 class Sendmail(Mta):
-    """Debian's configuration of sendmail."""
+    """sendmail with no limit of its own."""
 
     cached = "sendmail"
     words = ("stat=Sent",)
     command = ("sendmail", "-bD", "-q10m")
     defines = {}
-
-    def prepare(self):
-        # An explicit IPv6 address: the wildcards of both families get in each other's way for 45 s.
-        daemons = "".join(f"DAEMON_OPTIONS(`Family={family}, Name=MTA-{family}, Port=smtp, "
-                          f"Addr={address}')dnl\n"
-                          for family, address in (("inet", "0.0.0.0"), ("inet6", server_v6())))
-        defines = "".join(f"define(`{k}', `{v}')dnl\n" for k, v in ({
-            "confTO_IDENT": "0", "confSERVICE_SWITCH_FILE": "/etc/mail/service.switch",
-            "confDOMAIN_NAME": self.host, "LUSER_RELAY": "local:sink", "confMAX_QUEUE_CHILDREN": "2",
-        } | self.defines).items())
-        self.write("/etc/mail/sendmail.mc", f"""divert(0)dnl
+    macros = """divert(0)dnl
 include(`/usr/share/sendmail/cf/m4/cf.m4')dnl
 OSTYPE(`debian')dnl
 DOMAIN(`debian-mta')dnl
 undefine(`confHOST_STATUS_DIRECTORY')dnl
 FEATURE(`no_default_msa')dnl
-{daemons}{defines}FEATURE(`accept_unresolvable_domains')dnl
-LOCAL_DOMAIN(`example.test')dnl
 MAILER_DEFINITIONS
 MAILER(`local')dnl
 MAILER(`smtp')dnl
-""")
+"""
+
+    def prepare(self):
+        # An explicit IPv6 address: the wildcards of both families get in each other's way for 45 s.
+        ours = "".join(f"DAEMON_OPTIONS(`Family={family}, Name=MTA-{family}, Port=smtp, "
+                       f"Addr={address}')dnl\n"
+                       for family, address in (("inet", "0.0.0.0"), ("inet6", server_v6())))
+        ours += "".join(f"define(`{k}', `{v}')dnl\n" for k, v in ({
+            "confTO_IDENT": "0", "confSERVICE_SWITCH_FILE": "/etc/mail/service.switch",
+            "confDOMAIN_NAME": self.host, "LUSER_RELAY": "local:sink",
+        } | self.defines).items())
+        ours += "FEATURE(`accept_unresolvable_domains')dnl\nLOCAL_DOMAIN(`example.test')dnl\n"
+        self.write("/etc/mail/sendmail.mc",
+                   self.macros.replace("MAILER_DEFINITIONS", ours + "MAILER_DEFINITIONS"))
         self.write("/etc/mail/service.switch", "hosts\tfiles\naliases\tfiles\n")
         self.write("/etc/mail/aliases", "postmaster: root\nMAILER-DAEMON: postmaster\n"
                    "sink: /dev/null\n")
@@ -113,6 +114,22 @@ class SendmailChildren(Sendmail):
     """sendmail with MaxDaemonChildren=40."""
 
     defines = {"confMAX_DAEMON_CHILDREN": "40"}
+
+
+class SendmailDebian(Sendmail):
+    """Debian's configuration: throttle 15, a greeting pause of 1 s, connections counted.
+
+    Left out of its access file is what would turn one client down that sends a mail a second:
+    the limit of 10 connections a client, and the pause of 5 s.
+    """
+
+    def prepare(self):
+        with open(self.root + "/etc/mail/sendmail.mc") as f:
+            self.macros = "".join(line for line in f if not line.startswith("DAEMON_OPTIONS"))
+        self.write("/etc/mail/access", "Connect:127\tRELAY\n")
+        self.write("/etc/mail/local-host-names", "localhost\nexample.test\n")
+        self.prepare_run("sh", "-c", "makemap hash /etc/mail/access < /etc/mail/access")
+        super().prepare()
 
 
 class OpenSmtpd(Mta):
@@ -135,4 +152,4 @@ match from any for domain "example.test" action "sink"
 
 KINDS = {"postfix": Postfix, "postfix400": Postfix400, "exim": Exim, "sendmail": Sendmail,
          "sendmail-throttle": SendmailThrottle, "sendmail-children": SendmailChildren,
-         "opensmtpd": OpenSmtpd}
+         "sendmail-debian": SendmailDebian, "opensmtpd": OpenSmtpd}
