@@ -57,7 +57,7 @@ PURE_C    := $(wildcard $(PURE:%=daemon/%.c))
 UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 
-.PHONY: all demo fuzz check check-unit check-packet check-net install lint format format-check clean
+.PHONY: all demo fuzz check check-unit check-packet check-net check-mta install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/
 .DEFAULT_GOAL := all
@@ -128,6 +128,14 @@ check-net: all
 	$(Q)tests/run net
 check: all $(B)/tests/unit $(B)/tests/packet
 	$(Q)tests/run unit packet net
+
+$(B)/mta/%: tests/mta/%.c | $(B)/mta/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< -lm -o $@
+
+# The whole table: hours. tests/mta/run -h names the options, MTA_OPTIONS= hands them over.
+check-mta: all $(B)/mta/storm $(B)/mta/flood
+	$(Q)B=$(B) exec tests/mta/run $(MTA_OPTIONS)
 
 # --- the demo ---------------------------------------------------------------------------------
 
