@@ -108,10 +108,14 @@ $(B)/tests/packet: $(PACKET_C) daemon/policy.c $(B)/gate.skel.h $(HEADERS) | $(B
 
 # libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 30
+# The parsers of import are the command line's.
+IMPORT_C := $(wildcard tools/import_*.c)
+$(B)/fuzz/import: FUZZ_C := $(IMPORT_C)
+$(B)/fuzz/import: $(IMPORT_C)
 $(B)/fuzz/%: tests/fuzz/%.c $(PURE_C) $(HEADERS) | $(B)/fuzz/
 	$(call msg,FUZZ,$@)
 	$(Q)$(CLANG) $(CPPFLAGS) -Itests/unit -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $< $(PURE_C) -linih -lm -lpthread -o $@
+		-fno-sanitize-recover=all $< $(PURE_C) $(FUZZ_C) -linih -lm -lpthread -o $@
 
 fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for target in $^; do \

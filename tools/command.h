@@ -35,6 +35,7 @@ int command_set(const struct options *o, int argc, char **argv);
 int command_class(const struct options *o, int argc, char **argv);
 int command_doctor(const struct options *o, int argc, char **argv);
 int command_hook(const struct options *o, int argc, char **argv);
+int command_import(const struct options *o, int argc, char **argv);
 int command_reload(const struct options *o, int argc, char **argv);
 int command_detach(const struct options *o, int argc, char **argv);
 

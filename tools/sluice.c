@@ -34,6 +34,8 @@ static const struct subcommand {
 	 "runs CMD OLD NEW REASON when the set of tiers changes, until it is ended", false, 0},
 	{"doctor", command_doctor, "[INTERFACE...]",
 	 "what this kernel, these interfaces and their drivers can do", false, 16},
+	{"import", command_import, "sendmail|postfix|exim FILE",
+	 "prints the config that means the same as an MTA's configuration file", false, 2},
 	{"reload", command_reload, "", "applies the configuration as it is now, or says why not",
 	 false, 0},
 	{"detach", command_detach, "", "takes the filter off all interfaces and ends the daemon",
