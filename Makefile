@@ -130,7 +130,7 @@ check-packet: $(B)/tests/packet
 	$(Q)tests/run packet
 check-net: all
 	$(Q)tests/run net
-check: all $(B)/tests/unit $(B)/tests/packet
+check: all $(B)/tests/unit $(B)/tests/packet $(B)/mta/storm $(B)/mta/flood
 	$(Q)tests/run unit packet net
 
 $(B)/mta/%: tests/mta/%.c | $(B)/mta/
