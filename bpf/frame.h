@@ -67,9 +67,10 @@ struct frame_l4 {
 };
 
 static __always_inline enum frame_kind frame_parse_v4(const __u8 *data, const __u8 *data_end,
-						      struct frame *f, struct frame_l4 *l4)
+						      __u32 l3_offset, struct frame *f,
+						      struct frame_l4 *l4)
 {
-	const struct iphdr *ip = (const void *)(data + f->l3_offset);
+	const struct iphdr *ip = (const void *)(data + l3_offset);
 	__u32 header, total, fragment;
 
 	if ((const void *)(ip + 1) > (const void *)data_end)
@@ -93,7 +94,7 @@ static __always_inline enum frame_kind frame_parse_v4(const __u8 *data, const __
 	f->attempt.source.word[3] = ip->saddr;
 	f->attempt.dest = f->attempt.source;
 	f->attempt.dest.word[3] = ip->daddr;
-	l4->offset = f->l3_offset + header;
+	l4->offset = l3_offset + header;
 	l4->bytes = total - header;
 	l4->first_fragment = fragment & 0x2000;
 	return FRAME_SYN;
@@ -117,10 +118,11 @@ static __always_inline int frame_is_ext_header(__u8 next)
 }
 
 static __always_inline enum frame_kind frame_parse_v6(const __u8 *data, const __u8 *data_end,
-						      struct frame *f, struct frame_l4 *l4)
+						      __u32 l3_offset, struct frame *f,
+						      struct frame_l4 *l4)
 {
-	const struct ipv6hdr *ip = (const void *)(data + f->l3_offset);
-	__u32 offset = f->l3_offset + sizeof(*ip);
+	const struct ipv6hdr *ip = (const void *)(data + l3_offset);
+	__u32 offset = l3_offset + sizeof(*ip);
 	__u32 end;
 	__u8 next;
 
@@ -243,26 +245,27 @@ static __always_inline enum frame_kind frame_parse(const void *start, const void
 	const __u8 *data = start, *data_end = end;
 	struct frame_l4 l4;
 	enum frame_kind kind;
+	__u32 l3_offset = ETH_HLEN; /* not kept in *f meanwhile: that can be a map's memory */
 	__u16 type;
 
 	if (data + ETH_HLEN > data_end)
 		return FRAME_TRUNCATED;
 	type = data[12] << 8 | data[13];
-	f->l3_offset = ETH_HLEN;
 	for (int i = 0; i < FRAME_MAX_VLANS; i++) {
 		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
 			break;
-		if (data + f->l3_offset + 4 > data_end)
+		if (data + l3_offset + 4 > data_end)
 			return FRAME_TRUNCATED;
-		type = data[f->l3_offset + 2] << 8 | data[f->l3_offset + 3];
-		f->l3_offset += 4;
+		type = data[l3_offset + 2] << 8 | data[l3_offset + 3];
+		l3_offset += 4;
 	}
 	if (type == ETH_P_8021Q || type == ETH_P_8021AD)
 		return FRAME_VLAN_DEPTH;
+	f->l3_offset = l3_offset;
 	if (type == ETH_P_IP)
-		kind = frame_parse_v4(data, data_end, f, &l4);
+		kind = frame_parse_v4(data, data_end, l3_offset, f, &l4);
 	else if (type == ETH_P_IPV6)
-		kind = frame_parse_v6(data, data_end, f, &l4);
+		kind = frame_parse_v6(data, data_end, l3_offset, f, &l4);
 	else
 		return FRAME_NOT_IP;
 	if (kind != FRAME_SYN)

@@ -2,11 +2,11 @@
 /*
  * gate.h - attempt + policy + state -> verdict and reason.
  *
- * The order of the gates stands here and nowhere else: read gate_judge() from top to bottom. The
+ * The order of the gates stands here and nowhere else: read gate_decide() from top to bottom. The
  * same code runs in the kernel and natively. It never looks at a clock, and never at the mode:
  * monitor judges, charges and remembers exactly as enforce does.
  *
- * Gates that later versions add have their place marked by name; until then nothing is asked.
+ * HOLD, which a later version adds, has its place marked by name; until then nothing is held.
  */
 #ifndef GATE_H
 #define GATE_H
@@ -15,10 +15,11 @@
 #include "state.h"
 
 struct decision {
-	__u8 verdict; /* enum verdict */
-	__u8 reason;  /* enum reason */
-	__u8 class;   /* enum class: what the lists say, also of a trusted source over its rate */
-	__u8 again;   /* a retransmit of a remembered attempt */
+	__u8 verdict;  /* enum verdict */
+	__u8 reason;   /* enum reason */
+	__u8 class;    /* enum class: what the lists say, also of a trusted source over its rate */
+	__u8 again;    /* a retransmit of a remembered attempt */
+	__u8 remember; /* deferred for the first time: its retransmit is to have seniority */
 };
 
 /* The mode in force: a manual one until its end, else the config's. */
@@ -43,10 +44,10 @@ static __always_inline __u32 gate_tiers(const struct policy *p, const struct con
 	return leased ? p->tiers : 0;
 }
 
-/* What the judged source may owe on each word, and what a connection costs it. */
+/* What the judged source may owe on the global word. The other two words have theirs in a slot. */
 struct tolerance {
-	__u64 global_ns, subnet_ns, source_ns;
-	__u64 source_cost_ns;
+	__u64 global_ns;
+	struct slot subnet, source;
 };
 
 /* Priority is tolerance: the table of the design, line by line. */
@@ -55,24 +56,27 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 					   int remembered, int pressure)
 {
 	t->global_ns = global->tau1_ns;
-	t->subnet_ns = p->per_subnet.tau1_ns;
-	t->source_ns = p->per_source.tau1_ns;
-	t->source_cost_ns = p->per_source.t_ns;
+	t->subnet = (struct slot){.table = TABLE_SUBNET,
+				  .cost_ns = p->per_subnet.t_ns,
+				  .tau_ns = p->per_subnet.tau1_ns};
+	t->source = (struct slot){.table = TABLE_SOURCE,
+				  .cost_ns = p->per_source.t_ns,
+				  .tau_ns = p->per_source.tau1_ns};
 	if (rank == CLASS_KNOWN) {
 		t->global_ns = global->tau3_ns;
-		t->subnet_ns = p->per_subnet.tau3_ns;
-		t->source_ns = p->per_source.tau3_ns;
+		t->subnet.tau_ns = p->per_subnet.tau3_ns;
+		t->source.tau_ns = p->per_source.tau3_ns;
 		return;
 	}
 	if (rank == CLASS_THROTTLED) {
-		t->source_cost_ns = p->per_source.t_ns * THROTTLED_COST;
+		t->source.cost_ns = p->per_source.t_ns * THROTTLED_COST;
 	} else if (remembered) {
 		t->global_ns = global->tau2_ns;
-		t->subnet_ns = p->per_subnet.tau2_ns;
+		t->subnet.tau_ns = p->per_subnet.tau2_ns;
 	}
 	/* Fairness: while all together are pressed, nobody's newcomers get more than one ahead. */
-	if (pressure && !remembered && t->source_ns > p->per_source.t_ns)
-		t->source_ns = p->per_source.t_ns;
+	if (pressure && !remembered && t->source.tau_ns > p->per_source.t_ns)
+		t->source.tau_ns = p->per_source.t_ns;
 }
 
 static __always_inline struct decision gate_decision(struct decision d, enum verdict verdict,
@@ -94,20 +98,26 @@ static __always_inline struct decision gate_refuse(struct state *st, struct deci
 	return gate_decision(d, VERDICT_REFUSE, reason);
 }
 
-/* DEFER, and remember the attempt if it is not remembered yet: its retransmit has seniority. */
-static __always_inline struct decision gate_defer(struct state *st, struct decision d,
-						  enum reason reason, __u64 fingerprint,
-						  enum memory memory, __u64 now_ns)
+/* DEFER; the attempt is remembered if it is not yet: its retransmit has seniority. */
+static __always_inline struct decision gate_defer(struct decision d, enum reason reason,
+						  enum memory memory)
 {
-	if (memory == MEMORY_NONE)
-		state_remember(st, fingerprint, now_ns);
+	d.remember = memory == MEMORY_NONE;
 	return gate_decision(d, VERDICT_DEFER, reason);
+}
+
+/* Charges the global word for somebody who may owe so much there. Returns an enum charge. */
+FRAME_OF_ITS_OWN int gate_charge_global(struct state *st, const struct bucket *global, __u64 tau_ns,
+					__u64 now_ns)
+{
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = tau_ns};
+
+	return state_charge(st, &st->control->global_tat_ns, global, &op);
 }
 
 /* A trusted source within the one bucket that all trusted sources share. Returns an enum charge. */
 static __always_inline int gate_trusted(struct state *st, const struct bucket *global, __u64 now_ns)
 {
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = global->tau1_ns};
 	int done =
 		state_charge_plain(st, &st->control->trusted_tat_ns, &st->policy->trusted, now_ns);
 
@@ -116,7 +126,7 @@ static __always_inline int gate_trusted(struct state *st, const struct bucket *g
 	 * takes the room above tau1 from those who have waited, or are known.
 	 */
 	if (done == CHARGE_OK)
-		state_charge(st, &st->control->global_tat_ns, global, &op);
+		gate_charge_global(st, global, global->tau1_ns, now_ns);
 	return done;
 }
 
@@ -125,52 +135,54 @@ static __always_inline int gate_trusted(struct state *st, const struct bucket *g
  * back. Returns an enum charge; *reason names the word that was charged last or denied.
  */
 static __always_inline int gate_charge(struct state *st, const struct attempt *a,
-				       const struct bucket *global, const struct tolerance *t,
-				       struct slot *subnet, struct slot *source, __u64 now_ns,
-				       enum reason *reason)
+				       const struct bucket *global, struct tolerance *t,
+				       __u64 now_ns, enum reason *reason)
 {
 	const struct policy *p = st->policy;
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = t->global_ns};
-	int done = state_charge(st, &st->control->global_tat_ns, global, &op);
+	int done = gate_charge_global(st, global, t->global_ns, now_ns);
 
 	*reason = REASON_CONNECTION_RATE;
 	if (done != CHARGE_OK)
 		return done;
 	if (p->per_subnet.t_ns) {
 		*reason = REASON_SUBNET_RATE;
-		done = state_slot_charge(st, subnet, a, now_ns, p->per_subnet.t_ns, t->subnet_ns,
-					 &p->per_subnet);
+		done = state_slot_charge(st, &t->subnet, a, &p->per_subnet, now_ns);
 	}
 	if (done == CHARGE_OK && p->per_source.t_ns) {
 		*reason = REASON_SOURCE_RATE;
-		done = state_slot_charge(st, source, a, now_ns, t->source_cost_ns, t->source_ns,
-					 &p->per_source);
+		done = state_slot_charge(st, &t->source, a, &p->per_source, now_ns);
 		if (done != CHARGE_OK && p->per_subnet.t_ns)
-			state_slot_refund(st, subnet, p->per_subnet.t_ns);
+			state_slot_refund(st, &t->subnet);
 	}
 	if (done != CHARGE_OK)
 		gcra_refund_add(&st->control->global_tat_ns, global->t_ns);
 	return done;
 }
 
-/*
- * Judges one SYN to a guarded port and address, now. Charges what it admits, remembers what it
- * defers, and counts what went wrong on the way; the decision itself is the caller's to count
- * and to act on.
- */
-static __always_inline struct decision gate_judge(struct state *st, const struct attempt *a,
-						  __u64 now_ns)
+/* Has the listener's accept queue room? One that cannot be found or asked has no opinion. */
+static __always_inline int gate_backlog(struct state *st, const struct attempt *a, int known)
+{
+	struct backlog b;
+
+	if (state_backlog(st, a, &b))
+		return 1;
+	st->counters->backlog_asked++;
+	return backlog_has_room(&b, known);
+}
+
+/* The gates, in their order. */
+static __always_inline struct decision gate_decide(struct state *st, const struct attempt *a,
+						   __u64 fingerprint, __u64 now_ns)
 {
 	const struct policy *p = st->policy;
 	__u32 tiers = gate_tiers(p, st->control, now_ns);
 	const struct bucket *global = tiers & TIER_QUEUE ? &p->global_queue : &p->global;
-	enum class rank = state_class(st, a);
+	enum class rank = state_rank(st, a, now_ns);
 	struct decision d = {.class = rank};
-	struct slot subnet = {}, source = {};
 	struct tolerance may;
 	enum memory memory;
 	enum reason reason;
-	__u64 fingerprint, debt_ns;
+	__u64 debt_ns;
 
 	if (rank == CLASS_TRUSTED) {
 		int done = gate_trusted(st, global, now_ns);
@@ -182,7 +194,6 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 		rank = CLASS_UNKNOWN;
 	}
 
-	fingerprint = state_fingerprint(st, a);
 	switch (state_replay(st, fingerprint, now_ns)) {
 	case REPLAY_RETRANSMIT:
 		return gate_decision(d, VERDICT_PASS, REASON_RETRANSMIT);
@@ -198,10 +209,24 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 	if (tiers & TIER_REFUSE)
 		return gate_refuse(st, d, REASON_LOAD, now_ns);
 
-	/* Place of the gates sessions, source-sessions and source-time. */
-
 	memory = state_recall(st, fingerprint, now_ns);
 	d.again = memory == MEMORY_REMEMBERED;
+
+	if (p->sessions.most) {
+		int room = sessions_room(&p->sessions, st->live, rank == CLASS_KNOWN, now_ns);
+
+		if (room == ROOM_NONE)
+			return gate_refuse(st, d, REASON_SESSIONS, now_ns);
+		if (room == ROOM_PENDING)
+			return gate_defer(d, REASON_SESSIONS, memory);
+	}
+
+	if (p->sessions.per_source || p->sessions.slot_cost) {
+		int held = state_holds_too_much(st, a, rank == CLASS_KNOWN, now_ns);
+
+		if (held != REASONS)
+			return gate_defer(d, held, memory);
+	}
 
 	/* Without a place to remember it in, a newcomer would wait for ever: the gate is skipped. */
 	if ((tiers & TIER_DELAY) && rank != CLASS_KNOWN && memory != MEMORY_REMEMBERED) {
@@ -217,34 +242,49 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 	gate_tolerance(&may, p, global, rank, memory == MEMORY_REMEMBERED,
 		       debt_ns > global->tau1_ns / 2);
 
-	if (p->per_source.t_ns) {
-		state_slot(st, &source, TABLE_SOURCE, a);
-		if (state_slot_debt(&source, now_ns, &p->per_source, may.source_ns) > may.source_ns)
-			return gate_defer(st, d, REASON_SOURCE_RATE, fingerprint, memory, now_ns);
-	}
+	if (p->per_source.t_ns &&
+	    state_slot(st, &may.source, a, &p->per_source, now_ns) > may.source.tau_ns)
+		return gate_defer(d, REASON_SOURCE_RATE, memory);
 
-	if (p->per_subnet.t_ns) {
-		state_slot(st, &subnet, TABLE_SUBNET, a);
-		if (state_slot_debt(&subnet, now_ns, &p->per_subnet, may.subnet_ns) > may.subnet_ns)
-			return gate_defer(st, d, REASON_SUBNET_RATE, fingerprint, memory, now_ns);
-	}
+	if (p->per_subnet.t_ns &&
+	    state_slot(st, &may.subnet, a, &p->per_subnet, now_ns) > may.subnet.tau_ns)
+		return gate_defer(d, REASON_SUBNET_RATE, memory);
 
 	/* Place of HOLD: within pace-horizon the SYN is charged and waits instead. */
 	if (debt_ns > may.global_ns)
-		return gate_defer(st, d, REASON_CONNECTION_RATE, fingerprint, memory, now_ns);
+		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
-	/* Place of the gate backlog. */
+	if (!gate_backlog(st, a, rank == CLASS_KNOWN))
+		return gate_defer(d, REASON_BACKLOG, memory);
 
-	switch (gate_charge(st, a, global, &may, &subnet, &source, now_ns, &reason)) {
+	switch (gate_charge(st, a, global, &may, now_ns, &reason)) {
 	case CHARGE_CONTENDED:
-		return gate_defer(st, d, REASON_CONTENDED, fingerprint, memory, now_ns);
+		return gate_defer(d, REASON_CONTENDED, memory);
 	case CHARGE_DENIED: /* another CPU was faster */
-		return gate_defer(st, d, reason, fingerprint, memory, now_ns);
+		return gate_defer(d, reason, memory);
 	case CHARGE_OK:
 		break;
 	}
 	state_admit(st, fingerprint, now_ns);
+	if (p->sessions.most)
+		pending_add(st->live, now_ns);
 	return gate_decision(d, VERDICT_PASS, REASON_ADMITTED);
+}
+
+/*
+ * Judges one SYN to a guarded port and address, now. Charges what it admits, remembers what it
+ * defers, and counts what went wrong on the way; the decision itself is the caller's to count
+ * and to act on.
+ */
+static __always_inline struct decision gate_judge(struct state *st, const struct attempt *a,
+						  __u64 now_ns)
+{
+	__u64 fingerprint = state_fingerprint(st, a);
+	struct decision d = gate_decide(st, a, fingerprint, now_ns);
+
+	if (d.remember)
+		state_remember(st, fingerprint, now_ns);
+	return d;
 }
 
 #endif

@@ -8,11 +8,31 @@
 #define MAPS_H
 
 #include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "sluice.h"
 
-enum table { TABLE_SOURCE, TABLE_SUBNET, TABLE_ADMITTED, TABLE_DEFERRED };
+#include "frame.h"
+#include "listener.h"
+
+enum table {
+	TABLE_SOURCE,
+	TABLE_SUBNET,
+	TABLE_ADMITTED,
+	TABLE_DEFERRED,
+	TABLE_HOLDER,
+	TABLE_LEARNED
+};
+
+/*
+ * Bounds of what is kept of sessions. A session that finds no room is not counted: it holds a slot
+ * that nobody sees, until the daemon's check of the kernel's own list.
+ */
+#define SESSIONS_ENTRIES 65536
+#define HOLDERS_ENTRIES	 65536
+#define LEARNED_ENTRIES	 131072
+#define ENDS_BYTES	 262144 /* a ring: 3,600 ends of sessions that the daemon has not seen yet */
 
 #define LPM_TRIE_ENTRIES 1048576
 
@@ -38,13 +58,28 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
-/* The tat of each CPU's share of the remembering budget. */
+/* What the parser hands to the judge. */
+struct seen {
+	struct frame frame;
+	__u64 now_ns;
+};
+
+/*
+ * What each CPU has for itself: the tat of its share of the remembering budget, and the place for
+ * the SYN at hand, which the short stack has no room for. No two programs of this kind run on a
+ * CPU at a time.
+ */
+struct workspace {
+	__u64 remember_tat_ns;
+	struct seen seen;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} remember SEC(".maps");
+	__type(value, struct workspace);
+} workspaces SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -73,6 +108,43 @@ struct {
 	__type(key, __u64);
 	__type(value, __u64);
 } deferred SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct live);
+} live SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, HOLDERS_ENTRIES);
+	__type(key, struct prefix_key);
+	__type(value, struct holder);
+} holders SEC(".maps");
+
+/* Not LRU: a live session is never forgotten for a new one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SESSIONS_ENTRIES);
+	__type(key, __u64);
+	__type(value, struct session);
+} sessions SEC(".maps");
+
+/* Written by the daemon alone: what a packet says of its source can be a lie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LEARNED_ENTRIES);
+	__type(key, struct prefix_key);
+	__type(value, struct learned);
+} learned SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, ENDS_BYTES);
+} ends SEC(".maps");
 
 /* The class lists: two slots a family, the policy set says which is in force. */
 struct class_trie_v4 {
@@ -110,17 +182,34 @@ struct state {
 	struct control *control;
 	struct counters *counters;
 	__u64 *remember_tat_ns;
+	struct live *live;
+	void *packet; /* the XDP context: whose network namespace is asked for the listener */
 };
+
+/* The place for the SYN at hand on this CPU; NULL never happens. */
+static __always_inline struct seen *workspace_seen(void)
+{
+	__u32 zero = 0;
+	struct workspace *mine = bpf_map_lookup_elem(&workspaces, &zero);
+
+	return mine ? &mine->seen : NULL;
+}
 
 /* Fills the state of this CPU. Returns 0, or -1 (then nothing can be judged: fail open). */
 static __always_inline int state_load(struct state *st)
 {
+	struct workspace *mine;
 	__u32 zero = 0, active;
 
+	mine = bpf_map_lookup_elem(&workspaces, &zero);
+	if (!mine)
+		return -1;
+	st->remember_tat_ns = &mine->remember_tat_ns;
 	st->control = bpf_map_lookup_elem(&control, &zero);
 	st->counters = bpf_map_lookup_elem(&counters, &zero);
-	st->remember_tat_ns = bpf_map_lookup_elem(&remember, &zero);
-	if (!st->control || !st->counters || !st->remember_tat_ns)
+	st->live = bpf_map_lookup_elem(&live, &zero);
+	st->packet = NULL;
+	if (!st->control || !st->counters || !st->live)
 		return -1;
 	active = *(volatile __u32 *)&st->control->active & 1;
 	st->policy = bpf_map_lookup_elem(&policies, &active);
@@ -139,6 +228,10 @@ static __always_inline void *state_find(struct state *st, enum table table, cons
 		return bpf_map_lookup_elem(&admitted, key);
 	case TABLE_DEFERRED:
 		return bpf_map_lookup_elem(&deferred, key);
+	case TABLE_HOLDER:
+		return bpf_map_lookup_elem(&holders, key);
+	case TABLE_LEARNED:
+		return bpf_map_lookup_elem(&learned, key);
 	}
 	return NULL;
 }
@@ -156,29 +249,42 @@ static __always_inline int state_add(struct state *st, enum table table, const v
 		return bpf_map_update_elem(&admitted, key, value, BPF_NOEXIST);
 	case TABLE_DEFERRED:
 		return bpf_map_update_elem(&deferred, key, value, BPF_NOEXIST);
+	case TABLE_HOLDER:
+		return bpf_map_update_elem(&holders, key, value, BPF_NOEXIST);
+	case TABLE_LEARNED:
+		break; /* never from a packet */
 	}
 	return -1;
 }
 
-/* No trie in the slot, or no match: unknown. */
-static __always_inline enum class state_class(struct state *st, const struct attempt *a) {
-	__u32 slot = st->policy->class_slot & 1; __u32 *class = NULL; void * trie;
-
-	if (a->family ==
-	    FAMILY_V4){struct class_key_v4 key = {.bits = 32, .addr = a->source.word[3]};
-
-		       trie = bpf_map_lookup_elem(&classes_v4, &slot);
-		       if (trie) class = bpf_map_lookup_elem(trie, &key);}
-else
+/* The class that the lists give the source. No trie in the slot, or no match: unknown. */
+static __always_inline __u32 state_class(struct state *st, const struct attempt *a)
 {
-	struct class_key_v6 key = {.bits = 128};
+	__u32 slot = st->policy->class_slot & 1;
+	__u32 *found = NULL;
+	void *trie;
 
-	__builtin_memcpy(key.addr, a->source.byte, sizeof(key.addr));
-	trie = bpf_map_lookup_elem(&classes_v6, &slot);
-	if (trie)
-		class = bpf_map_lookup_elem(trie, &key);
+	if (a->family == FAMILY_V4) {
+		struct class_key_v4 key = {.bits = 32, .addr = a->source.word[3]};
+
+		trie = bpf_map_lookup_elem(&classes_v4, &slot);
+		if (trie)
+			found = bpf_map_lookup_elem(trie, &key);
+	} else {
+		struct class_key_v6 key = {.bits = 128};
+
+		__builtin_memcpy(key.addr, a->source.byte, sizeof(key.addr));
+		trie = bpf_map_lookup_elem(&classes_v6, &slot);
+		if (trie)
+			found = bpf_map_lookup_elem(trie, &key);
+	}
+	return found && *found < CLASSES ? *found : CLASS_UNKNOWN;
 }
-return class && *class < CLASSES ? *class : CLASS_UNKNOWN;
+
+static __always_inline int state_backlog(struct state *st, const struct attempt *a,
+					 struct backlog *b)
+{
+	return listener_ask(st->packet, a, b);
 }
 
 #endif

@@ -114,7 +114,9 @@ static __always_inline void reset_ip_v6(struct ipv6hdr *ip, const struct attempt
  */
 static __always_inline __u32 reset_build(void *data, const void *data_end, const struct frame *f)
 {
-	__u8 *l3 = (__u8 *)data + f->l3_offset;
+	/* 14, 18 or 22; the frame lies in a map, of which the verifier knows nothing. */
+	__u64 l3_offset = f->l3_offset & 31;
+	__u8 *l3 = (__u8 *)data + l3_offset;
 	__u8 mac[ETH_ALEN];
 
 	if ((const __u8 *)data + ETH_HLEN > (const __u8 *)data_end)
@@ -139,7 +141,7 @@ static __always_inline __u32 reset_build(void *data, const void *data_end, const
 	__builtin_memcpy(mac, data, ETH_ALEN);
 	__builtin_memmove(data, (__u8 *)data + ETH_ALEN, ETH_ALEN);
 	__builtin_memcpy((__u8 *)data + ETH_ALEN, mac, ETH_ALEN);
-	return f->l3_offset + sizeof(struct tcphdr) +
+	return l3_offset + sizeof(struct tcphdr) +
 	       (f->attempt.family == FAMILY_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 }
 

@@ -210,8 +210,8 @@ struct session_limits {
 	__u32 pending_most; /* attempts on their way to a session count up to so many */
 	__u32 per_source;   /* max-sessions-per-source; a known source has twice that */
 	__u32 slot_cost;    /* of a ns of slot time, in 2^-SLOT_COST_SHIFT ns of debt; 0: off */
-	__u32 pad;
-	__u64 slot_tau_ns; /* the debt beyond which an unknown source opens nothing new */
+	__u32 learn_bytes;  /* known-bytes: sessions with less teach nothing */
+	__u64 slot_tau_ns;  /* the debt beyond which an unknown source opens nothing new */
 };
 
 /* All that the program needs to judge. Two of them and an index: the idle one is filled. */
@@ -265,8 +265,7 @@ struct prefix_key {
 struct holder {
 	__u64 tat_ns;	/* of its slot time: one word, as every bucket */
 	__u64 since_ns; /* up to when its open sessions have been charged */
-	__u32 sessions; /* live ones */
-	__u32 pad;
+	__u64 sessions; /* live ones */
 };
 
 #define SESSION_PRESSED	 1U /* began under pressure or in a load tier */
@@ -294,7 +293,22 @@ struct learned {
 	__u32 pad;
 };
 
-/* A session that ended, for whoever learns from it (ring buffer). */
+/* What the daemon asks of the table of sessions when the kernel's list of sockets differs. */
+enum session_fix_what {
+	SESSION_FIX_BEGIN,  /* a live socket that is not in it: attempt */
+	SESSION_FIX_END,    /* one in it that is no longer live: fingerprint */
+	SESSION_FIX_HOLDER, /* a source's count that is not the number of its sessions */
+};
+
+struct session_fix {
+	__u64 what; /* enum session_fix_what */
+	__u64 fingerprint;
+	struct attempt attempt; /* of the client; its ISN does not matter */
+	struct prefix_key source;
+	__u64 count;
+};
+
+/* A session that ended with learn_bytes or more, for whoever learns from it (ring buffer). */
 struct session_end {
 	struct prefix_key source;
 	__u64 bytes; /* received from the source, in order */
@@ -335,7 +349,6 @@ struct counters {
 	__u64 refund_lost;   /* at most one T each was charged without an admission */
 	__u64 insert_failed; /* a full or busy table: judged without its word */
 	__u64 word_repaired; /* debts left over from another policy, put right */
-	__u64 pending_over;  /* SYNs judged while more attempts were pending than may count */
 	__u64 backlog_asked; /* SYNs for which a listener was found and asked */
 	__u64 established;   /* admitted attempts whose handshake was completed */
 	__u64 sessions_begun;

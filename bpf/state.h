@@ -10,23 +10,35 @@
  *	state_add(st, table, key, value)	0, or not 0: the key exists, or no room; it never
  *					overwrites
  *	state_class(st, attempt)		the class that the lists give the source
+ *	state_backlog(st, attempt, backlog)	0, or -1: no listener is to be found
  *
- * and this file builds everything else from those three, once for both.
+ * and this file builds everything else from those, once for both.
  */
 #ifndef STATE_H
 #define STATE_H
 
 #include "gcra.h"
+#include "sessions.h"
 #include "siphash.h"
 #include "sluice.h"
 
+/*
+ * A look-up with a stack frame of its own: the kernel's stack is short, and what a look-up needs
+ * is needed by nobody behind it.
+ */
+#ifdef __bpf__
+#define FRAME_OF_ITS_OWN static __attribute__((__noinline__, __unused__))
+#else
+#define FRAME_OF_ITS_OWN static inline
+#endif
+
 /* Identity of an attempt: source, destination, ports, ISN, under the seed of this load. */
-static __always_inline __u64 state_fingerprint(const struct state *st, const struct attempt *a)
+static __always_inline __u64 attempt_fingerprint(const __u64 seed[2], const struct attempt *a)
 {
 	__u64 ports_isn = (__u64)a->source_port << 48 | (__u64)a->dest_port << 32 | a->isn;
 	struct siphash s;
 
-	siphash_start(&s, st->control->seed);
+	siphash_start(&s, seed);
 	if (a->family == FAMILY_V4) {
 		siphash_word(&s, (__u64)a->source.word[3] << 32 | a->dest.word[3]);
 		siphash_word(&s, ports_isn);
@@ -40,6 +52,11 @@ static __always_inline __u64 state_fingerprint(const struct state *st, const str
 	return siphash_end(&s, 5);
 }
 
+static __always_inline __u64 state_fingerprint(const struct state *st, const struct attempt *a)
+{
+	return attempt_fingerprint(st->control->seed, a);
+}
+
 static __always_inline void state_prefix_key(struct prefix_key *key, const union addr *a,
 					     const struct prefix *p)
 {
@@ -48,15 +65,15 @@ static __always_inline void state_prefix_key(struct prefix_key *key, const union
 	key->bits = p->bits;
 }
 
-/* What the attempt's source is called in the source or the subnet table. */
+/* What the attempt's source is called in a table that is kept by source, or by subnet. */
 static __always_inline void state_slot_key(const struct state *st, enum table table,
 					   const struct attempt *a, struct prefix_key *key)
 {
 	const struct policy *p = st->policy;
 
 	state_prefix_key(key, &a->source,
-			 table == TABLE_SOURCE ? &p->source[a->family & 1]
-					       : &p->subnet[a->family & 1]);
+			 table == TABLE_SUBNET ? &p->subnet[a->family & 1]
+					       : &p->source[a->family & 1]);
 }
 
 /* Charges a word, and counts a repair. Returns an enum charge. */
@@ -131,24 +148,27 @@ static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u
 	}
 	seen->at_ns = fresh.at_ns; /* an expired entry of the same attempt begins anew */
 	seen->passes = fresh.passes;
+	seen->established = 0;
 }
 
 /* --- the attempts that were deferred ------------------------------------------------------- */
 
 enum memory { MEMORY_NONE, MEMORY_YOUNG, MEMORY_REMEMBERED };
 
+/* What an attempt that was noted so long ago is now. Returns an enum memory. */
+VERIFIED_ALONE int memory_of_age(__u64 age_ns)
+{
+	if (age_ns > REMEMBER_MAX_NS)
+		return MEMORY_NONE;
+	return age_ns < REMEMBER_MIN_NS ? MEMORY_YOUNG : MEMORY_REMEMBERED;
+}
+
 /* Has this attempt been deferred before, and is it now a retransmit? */
 static __always_inline enum memory state_recall(struct state *st, __u64 fingerprint, __u64 now_ns)
 {
 	__u64 *since_ns = state_find(st, TABLE_DEFERRED, &fingerprint);
-	__u64 age_ns;
 
-	if (!since_ns)
-		return MEMORY_NONE;
-	age_ns = state_age(*since_ns, now_ns);
-	if (age_ns > REMEMBER_MAX_NS)
-		return MEMORY_NONE;
-	return age_ns < REMEMBER_MIN_NS ? MEMORY_YOUNG : MEMORY_REMEMBERED;
+	return memory_of_age(since_ns ? state_age(*since_ns, now_ns) : ~0ULL);
 }
 
 /*
@@ -174,6 +194,35 @@ static __always_inline int state_remember(struct state *st, __u64 fingerprint, _
 	return 0;
 }
 
+/* --- what a source was learned to be, and what it holds ------------------------------------- */
+
+/* The lists say what a source is; where they say nothing, what was learned of it. */
+FRAME_OF_ITS_OWN __u32 state_rank(struct state *st, const struct attempt *a, __u64 now_ns)
+{
+	__u32 rank = state_class(st, a);
+	const struct learned *l;
+	struct prefix_key key;
+
+	if (rank != CLASS_UNKNOWN)
+		return rank;
+	state_slot_key(st, TABLE_LEARNED, a, &key);
+	l = state_find(st, TABLE_LEARNED, &key);
+	if (!l || now_ns >= l->until_ns || l->class >= CLASSES)
+		return CLASS_UNKNOWN;
+	return l->class;
+}
+
+/* May the source hold one more session? Returns as holder_verdict(). */
+FRAME_OF_ITS_OWN int state_holds_too_much(struct state *st, const struct attempt *a, int known,
+					  __u64 now_ns)
+{
+	struct prefix_key key;
+
+	state_slot_key(st, TABLE_HOLDER, a, &key);
+	return holder_verdict(state_find(st, TABLE_HOLDER, &key), &st->policy->sessions, known,
+			      now_ns);
+}
+
 /* --- the buckets of sources and subnets ---------------------------------------------------- */
 
 /*
@@ -181,26 +230,22 @@ static __always_inline int state_remember(struct state *st, __u64 fingerprint, _
  * is made anew where it is needed: the kernel's stack is short (512 bytes for all calls together).
  */
 struct slot {
-	enum table table;
 	__u64 *word;
+	enum table table;
+	__u64 cost_ns;	  /* of one connection of the source at hand */
+	__u64 tau_ns;	  /* what it may owe */
 	__u64 written_ns; /* what our charge left there; 0: nothing was charged */
 };
 
-static __always_inline void state_slot(struct state *st, struct slot *s, enum table table,
-				       const struct attempt *a)
+/* Looks the slot's word up. Returns what it owes. */
+FRAME_OF_ITS_OWN __u64 state_slot(struct state *st, struct slot *s, const struct attempt *a,
+				  const struct bucket *b, __u64 now_ns)
 {
 	struct prefix_key key;
 
-	s->table = table;
-	s->written_ns = 0;
-	state_slot_key(st, table, a, &key);
-	s->word = state_find(st, table, &key);
-}
-
-static __always_inline __u64 state_slot_debt(const struct slot *s, __u64 now_ns,
-					     const struct bucket *b, __u64 tau_ns)
-{
-	return s->word ? gcra_look(*(volatile __u64 *)s->word, now_ns, b, tau_ns).debt_ns : 0;
+	state_slot_key(st, s->table, a, &key);
+	s->word = state_find(st, s->table, &key);
+	return s->word ? gcra_look(*(volatile __u64 *)s->word, now_ns, b, s->tau_ns).debt_ns : 0;
 }
 
 /*
@@ -208,15 +253,14 @@ static __always_inline __u64 state_slot_debt(const struct slot *s, __u64 now_ns,
  * is charged. No room in the table: the other buckets decide alone, which is counted. Returns an
  * enum charge.
  */
-static __always_inline int state_slot_charge(struct state *st, struct slot *s,
-					     const struct attempt *a, __u64 now_ns, __u64 cost_ns,
-					     __u64 tau_ns, const struct bucket *b)
+FRAME_OF_ITS_OWN int state_slot_charge(struct state *st, struct slot *s, const struct attempt *a,
+				       const struct bucket *b, __u64 now_ns)
 {
-	struct gcra_op op = {.now_ns = now_ns, .cost_ns = cost_ns, .tau_ns = tau_ns};
+	struct gcra_op op = {.now_ns = now_ns, .cost_ns = s->cost_ns, .tau_ns = s->tau_ns};
 	int done;
 
 	if (!s->word) {
-		__u64 fresh = now_ns + cost_ns;
+		__u64 fresh = now_ns + s->cost_ns;
 		struct prefix_key key;
 
 		state_slot_key(st, s->table, a, &key);
@@ -237,11 +281,12 @@ static __always_inline int state_slot_charge(struct state *st, struct slot *s,
 	return done;
 }
 
-static __always_inline void state_slot_refund(struct state *st, struct slot *s, __u64 cost_ns)
+/* Gives back what was charged, where nobody has charged it since. */
+static __always_inline void state_slot_refund(struct state *st, struct slot *s)
 {
 	if (!s->written_ns)
 		return;
-	if (!s->word || gcra_refund_exact(s->word, cost_ns, s->written_ns))
+	if (!s->word || gcra_refund_exact(s->word, s->cost_ns, s->written_ns))
 		st->counters->refund_lost++;
 }
 

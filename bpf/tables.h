@@ -12,12 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sessions.h"
 #include "sluice.h"
 
-enum table { TABLE_SOURCE, TABLE_SUBNET, TABLE_ADMITTED, TABLE_DEFERRED, TABLES };
+enum table {
+	TABLE_SOURCE,
+	TABLE_SUBNET,
+	TABLE_ADMITTED,
+	TABLE_DEFERRED,
+	TABLE_HOLDER,
+	TABLE_LEARNED,
+	TABLES
+};
 
 #define PLAIN_KEY_BYTES	  24
-#define PLAIN_VALUE_BYTES 16
+#define PLAIN_VALUE_BYTES 24
 #define PLAIN_NONE	  0xffffffffU
 
 struct plain_entry {
@@ -48,6 +57,8 @@ struct state {
 	struct control *control;
 	struct counters *counters;
 	__u64 *remember_tat_ns;
+	struct live *live;
+	const struct backlog *backlog; /* of the one listener; NULL: there is none to be found */
 	struct plain_table table[TABLES];
 	const struct plain_class *classes;
 	__u32 class_count;
@@ -122,7 +133,7 @@ static inline int plain_add(struct plain_table *t, const void *key, const void *
 	return 0;
 }
 
-/* Opens the four tables with the given number of entries each. Returns 0 or -ENOMEM. */
+/* Opens the tables with the given number of entries each. Returns 0 or -ENOMEM. */
 static inline int state_open_tables(struct state *st, __u32 entries)
 {
 	const __u32 shape[TABLES][2] = {
@@ -130,6 +141,8 @@ static inline int state_open_tables(struct state *st, __u32 entries)
 		[TABLE_SUBNET] = {sizeof(struct prefix_key), sizeof(__u64)},
 		[TABLE_ADMITTED] = {sizeof(__u64), sizeof(struct admitted)},
 		[TABLE_DEFERRED] = {sizeof(__u64), sizeof(__u64)},
+		[TABLE_HOLDER] = {sizeof(struct prefix_key), sizeof(struct holder)},
+		[TABLE_LEARNED] = {sizeof(struct prefix_key), sizeof(struct learned)},
 	};
 
 	for (int i = 0; i < TABLES; i++)
@@ -156,16 +169,29 @@ static inline int state_add(struct state *st, enum table table, const void *key,
 	return plain_add(&st->table[table], key, value);
 }
 
-static inline enum class state_class(struct state *st, const struct attempt *a) {
+static inline __u32 state_class(struct state *st, const struct attempt *a)
+{
 	const struct plain_class *best = NULL;
 
-	for (__u32 i = 0; i < st->class_count;
-	     i++){const struct plain_class *c = &st->classes[i];
+	for (__u32 i = 0; i < st->class_count; i++) {
+		const struct plain_class *c = &st->classes[i];
 
-		  if (((a->source.half[0] ^ c->addr.half[0]) & c->prefix.mask.half[0]) ||
-		      ((a->source.half[1] ^ c->addr.half[1]) & c->prefix.mask.half[1])) continue;
-		  if (!best || c->prefix.bits > best->prefix.bits) best = c;}
-return best ? best->class : CLASS_UNKNOWN;
+		if (((a->source.half[0] ^ c->addr.half[0]) & c->prefix.mask.half[0]) ||
+		    ((a->source.half[1] ^ c->addr.half[1]) & c->prefix.mask.half[1]))
+			continue;
+		if (!best || c->prefix.bits > best->prefix.bits)
+			best = c;
+	}
+	return best ? best->class : CLASS_UNKNOWN;
+}
+
+static inline int state_backlog(struct state *st, const struct attempt *a, struct backlog *b)
+{
+	(void)a;
+	if (!st->backlog)
+		return -1;
+	*b = *st->backlog;
+	return 0;
 }
 
 #endif

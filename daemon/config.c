@@ -6,23 +6,25 @@
 
 #include "config_values.h"
 
-#define TO_THE_PATH "an absolute path of at most 180 characters without blanks"
-#define RATE_TEXT   "a rate such as 15/s, 300/min, 6/10s or 1/h, from 1/d to 1000000/s"
-#define BURST_TEXT  "a whole number from 1 to 10000000"
-#define EXTRA_TEXT  "a whole number from 0 to 10000000"
-#define TABLE_TEXT  "a whole number from 1024 to 16777216"
-#define LOAD_TEXT   "a load such as 8 or 12.5, up to 100000, or 0 for off"
-#define V4_TEXT	    "a whole number from 8 to 32"
-#define V6_TEXT	    "a whole number from 16 to 64"
-#define FILE_TEXT   TO_THE_PATH ", or nothing for none"
+#define TO_THE_PATH   "an absolute path of at most 180 characters without blanks"
+#define RATE_TEXT     "a rate such as 15/s, 300/min, 6/10s or 1/h, from 1/d to 1000000/s"
+#define BURST_TEXT    "a whole number from 1 to 10000000"
+#define EXTRA_TEXT    "a whole number from 0 to 10000000"
+#define TABLE_TEXT    "a whole number from 1024 to 16777216"
+#define SESSIONS_TEXT "a whole number from 1 to 65536, or 0 for off"
+#define LOAD_TEXT     "a load such as 8 or 12.5, up to 100000, or 0 for off"
+#define V4_TEXT	      "a whole number from 8 to 32"
+#define V6_TEXT	      "a whole number from 16 to 64"
+#define FILE_TEXT     TO_THE_PATH ", or nothing for none"
 
-#define BURST_MAX  10000000
-#define TABLE_MIN  1024
-#define TABLE_MAX  16777216
-#define BUDGET_MAX 100000
-#define SECONDS(n) ((n)*NSEC_PER_SEC)
-#define HOURS(n)   SECONDS(3600 * (n))
-#define DAYS(n)	   HOURS(24 * (n))
+#define BURST_MAX    10000000
+#define TABLE_MIN    1024
+#define TABLE_MAX    16777216
+#define BUDGET_MAX   100000
+#define SESSIONS_MAX 65536 /* as many as the table of sessions holds */
+#define SECONDS(n)   ((n)*NSEC_PER_SEC)
+#define HOURS(n)     SECONDS(3600 * (n))
+#define DAYS(n)	     HOURS(24 * (n))
 
 /* In the order of the enumerations. */
 static const char *const mode_words[] = {"off", "monitor", "enforce", NULL};
@@ -94,6 +96,19 @@ static const struct row rows[] = {
 	     "a rate of whole numbers a second, such as 4000/s, from 1/s to 100000/s",
 	     "Deferred attempts that are remembered, so that their retransmits count as such."),
 	 .type = ROW_PER_SECOND, .min = 1, .max = BUDGET_MAX, AT(defer_budget_per_s)},
+	{KEY("limits", "max-sessions", "0", SESSIONS_TEXT,
+	     "Live sessions at which new connections get a RST; a little below what the MTA has."),
+	 .type = ROW_COUNT, .max = SESSIONS_MAX, AT(max_sessions)},
+	{KEY("limits", "known-share", "20", "a whole number of percent from 0 to 90",
+	     "Percent of max-sessions that unknown senders cannot take."),
+	 .type = ROW_COUNT, .max = 90, AT(known_share_percent)},
+	{KEY("limits", "max-sessions-per-source", "0", SESSIONS_TEXT,
+	     "Live sessions of one source; known senders may have twice as many."),
+	 .type = ROW_COUNT, .max = SESSIONS_MAX, AT(max_sessions_per_source)},
+	{KEY("limits", "source-session-time", "60s",
+	     "a duration such as 60s, from 1s to 1h, or 0 for off",
+	     "Session time that an unknown source may use a minute; twice that at once."),
+	 .type = ROW_DURATION, .flags = ROW_BARE_ZERO, .max = HOURS(1), AT(source_session_time_ns)},
 	{KEY("limits", "source-prefix-v4", "32", V4_TEXT,
 	     "Bits of an IPv4 address that make a source."),
 	 .type = ROW_COUNT, .min = 8, .max = 32, AT(source_prefix_v4)},

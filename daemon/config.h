@@ -47,6 +47,10 @@ struct config {
 	uint32_t source_burst, subnet_burst;
 	uint64_t pace_horizon_ns; /* 0: HOLD is not built yet, and nothing else is accepted */
 	uint32_t defer_budget_per_s;
+	uint32_t max_sessions;		  /* 0: off */
+	uint32_t known_share_percent;	  /* of max_sessions: not for unknown senders */
+	uint32_t max_sessions_per_source; /* 0: off */
+	uint64_t source_session_time_ns;  /* of slot time a minute; 0: off */
 	uint32_t source_prefix_v4, source_prefix_v6, subnet_prefix_v4, subnet_prefix_v6;
 	uint32_t source_table, subnet_table; /* entries */
 

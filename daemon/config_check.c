@@ -277,6 +277,20 @@ static int check_refuse_max(struct load *l)
 			 refuse_max, hold);
 }
 
+/* Below a second a minute the cost of a slot no longer fits its fixed point number. */
+static int check_session_time(struct load *l)
+{
+	uint64_t ns = l->c->source_session_time_ns;
+	char text[32];
+
+	if (!ns || ns >= NSEC_PER_SEC)
+		return 0;
+	format_duration(ns, text, sizeof(text));
+	return load_fail(l, PLACE_OF(l, source_session_time_ns),
+			 "source-session-time = %s is too short; expected 1s to 1h, or 0 for off",
+			 text);
+}
+
 int config_check(struct load *l)
 {
 	int err = check_gate(l);
@@ -287,6 +301,8 @@ int config_check(struct load *l)
 		err = check_queue_rate(l);
 	if (!err)
 		err = check_refuse_max(l);
+	if (!err)
+		err = check_session_time(l);
 	if (!err)
 		err = check_buckets(l);
 	return err ? err : check_tables(l);

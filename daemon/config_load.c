@@ -20,16 +20,6 @@
 #define NAME_MAX_SHOWN 48
 #define TYPO_DISTANCE  2
 
-/* Keys of gates that later versions build: better refused than silently without effect. */
-static const struct {
-	const char *section, *name;
-} not_built[] = {
-	{"limits", "max-sessions"},
-	{"limits", "known-share"},
-	{"limits", "max-sessions-per-source"},
-	{"limits", "source-session-time"},
-};
-
 static const char *const sections[] = {"gate", "limits", "load", "classes", "known", "metrics"};
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
@@ -294,13 +284,6 @@ static void take(struct load *l, const char *section, const char *name, const ch
 {
 	const struct row *row = row_find(section, name);
 
-	for (size_t i = 0; i < LENGTH(not_built); i++)
-		if (!strcmp(not_built[i].section, section) && !strcmp(not_built[i].name, name)) {
-			load_fail(l, &l->here,
-				  "%s in [%s] is not built yet in this version; remove the line",
-				  name, section);
-			return;
-		}
 	if (!row)
 		fail_key(l, section, name);
 	else if (row->capacity)

@@ -28,7 +28,7 @@ enum row_type {
 #define ROW_MAY_BE_NIL 4U /* nothing behind the = is a value: none */
 #define ROW_BARE_ZERO  8U /* a duration that is written 0 */
 
-#define ROWS	   45
+#define ROWS	   49
 #define VALUES_MAX 32 /* of one repeatable key */
 
 struct row {

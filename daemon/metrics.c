@@ -39,7 +39,7 @@ static void build(FILE *out, const struct daemon *d)
 /* A combination that has never occurred is left out, but for the ones that alerts are made of. */
 static bool is_shown(uint64_t n, int mode, int class, int verdict, int reason, uint32_t mode_now)
 {
-	return n || (class == CLASS_UNKNOWN && mode == (int)mode_now && reason_built(reason) &&
+	return n || (class == CLASS_UNKNOWN && mode == (int)mode_now &&
 		     verdict == (int)reason_verdict(reason));
 }
 

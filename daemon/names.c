@@ -37,6 +37,10 @@ const struct fault faults[] = {
 	 "entries that found no room in a table; the other limits decided"},
 	{"word_repaired", offsetof(struct counters, word_repaired),
 	 "debts left over from an earlier policy, put right"},
+	{"sessions_untracked", offsetof(struct counters, sessions_untracked),
+	 "sessions that the full table had no room for: they hold slots that were not counted"},
+	{"end_lost", offsetof(struct counters, end_lost),
+	 "ends of good sessions that came faster than they were read: nobody was learned by them"},
 };
 const size_t fault_count = sizeof(faults) / sizeof(faults[0]);
 
@@ -58,12 +62,6 @@ const char *sentence_reason(enum reason r)
 enum verdict reason_verdict(enum reason r)
 {
 	return reasons[r].verdict;
-}
-
-bool reason_built(enum reason r)
-{
-	return r != REASON_SESSIONS && r != REASON_SOURCE_SESSIONS && r != REASON_SOURCE_TIME &&
-	       r != REASON_BACKLOG;
 }
 
 const char *name_frame(enum frame_kind k)

@@ -5,7 +5,6 @@
 #ifndef NAMES_H
 #define NAMES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "sluice.h"
@@ -20,9 +19,6 @@ const char *name_mode(enum mode m);
 
 /* The verdict of a reason's gate when nothing stands in its way. */
 enum verdict reason_verdict(enum reason r);
-
-/* Is there a gate for it in this version? Reasons of later ones have their number already. */
-bool reason_built(enum reason r);
 
 /* Counters of struct counters that tell of something which went wrong. */
 struct fault {

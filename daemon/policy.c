@@ -71,6 +71,26 @@ static void prefix_make(struct prefix *p, uint32_t bits)
 		p->mask.byte[i / 8] |= 0x80 >> i % 8;
 }
 
+/*
+ * A burst of two minutes' worth is the same debt for every source-session-time, as debt is the time
+ * that it takes to work it off.
+ */
+static void session_limits(struct session_limits *s, const struct config *c)
+{
+	const uint64_t minute_ns = 60 * NSEC_PER_SEC;
+	uint64_t known = (uint64_t)c->max_sessions * c->known_share_percent / 100;
+
+	*s = (struct session_limits){.most = c->max_sessions,
+				     .most_unknown = c->max_sessions - (uint32_t)known,
+				     .pending_most = (c->max_sessions + 3) / 4,
+				     .per_source = c->max_sessions_per_source,
+				     .learn_bytes = c->known_bytes};
+	if (!c->source_session_time_ns)
+		return;
+	s->slot_cost = (uint32_t)((minute_ns << SLOT_COST_SHIFT) / c->source_session_time_ns);
+	s->slot_tau_ns = POLICY_SLOT_BURST_MINUTES * minute_ns;
+}
+
 /* One second's worth of RSTs may go out at once. */
 static uint64_t second_of(const struct rate *r)
 {
@@ -93,6 +113,7 @@ int policy_make(const struct config *c, uint32_t cpus, struct policy *p)
 	err |= plain_bucket(&p->trusted, policy_interval_ns(&c->trusted_rate), c->trusted_burst);
 	err |= plain_bucket(&p->refuse, policy_interval_ns(&c->refuse_rate),
 			    second_of(&c->refuse_rate));
+	session_limits(&p->sessions, c);
 	/* A share of at least one a second: with none, nobody would ever gain seniority. */
 	share = share ? share : 1;
 	err |= plain_bucket(&p->remember, NSEC_PER_SEC / share, share);

@@ -11,6 +11,9 @@
 /* Debts are added to the clock: bounded so that nothing ever comes near 64 bits (146 years). */
 #define POLICY_DEBT_MAX_NS (1ULL << 62)
 
+/* Slot time that a source may use at once, in minutes' worth of source-session-time. */
+#define POLICY_SLOT_BURST_MINUTES 2
+
 /* Entries of the four tables that a config needs, and the bound of what it gets. */
 struct policy_tables {
 	uint32_t sources, subnets, admitted, deferred;

@@ -108,6 +108,18 @@ static int clear_per_cpu(const struct bpf_map *map, size_t bytes)
 	return err;
 }
 
+static int clear_one(const struct bpf_map *map, size_t bytes)
+{
+	uint32_t zero = 0;
+	void *nothing = calloc(1, bytes);
+	int err = -ENOMEM;
+
+	if (nothing)
+		err = bpf_map_update_elem(bpf_map__fd(map), &zero, nothing, BPF_ANY) ? -errno : 0;
+	free(nothing);
+	return err;
+}
+
 int bench_clear(void)
 {
 	static const struct policy none;
@@ -123,7 +135,13 @@ int bench_clear(void)
 	err = err ? err : clear_table(bench.skeleton->maps.subnets);
 	err = err ? err : clear_table(bench.skeleton->maps.admitted);
 	err = err ? err : clear_table(bench.skeleton->maps.deferred);
-	err = err ? err : clear_per_cpu(bench.skeleton->maps.remember, sizeof(uint64_t));
+	err = err ? err : clear_table(bench.skeleton->maps.holders);
+	err = err ? err : clear_table(bench.skeleton->maps.learned);
+	err = err ? err : clear_one(bench.skeleton->maps.live, sizeof(struct live));
+	/* Its size is a matter of the program alone. */
+	err = err ? err
+		  : clear_per_cpu(bench.skeleton->maps.workspaces,
+				  bpf_map__value_size(bench.skeleton->maps.workspaces));
 	return err ? err : clear_per_cpu(bench.skeleton->maps.counters, sizeof(struct counters));
 }
 

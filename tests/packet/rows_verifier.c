@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
 #include <gate.skel.h>
 
 #define LOG_BYTES 65536
@@ -26,40 +29,102 @@
 
 static char log_text[LOG_BYTES];
 
-static int load_with_log(void)
+static int load_with_log(struct gate_bpf *s)
 {
-	struct gate_bpf *s = gate_bpf__open();
-	int err;
-
-	if (!s)
-		return -1;
 	bpf_program__set_log_buf(s->progs.sluice_gate, log_text, sizeof(log_text));
 	bpf_program__set_log_level(s->progs.sluice_gate, LOG_STATS);
-	err = gate_bpf__load(s);
-	gate_bpf__destroy(s);
-	return err;
+	return gate_bpf__load(s);
 }
 
-/* "stack depth 136+0+256+0": of all functions, though never all of them are on it. */
-static int stack_holds(const struct row *row)
-{
-	const char *at;
-	long sum = 0;
+#define FUNCTIONS_MOST 32
 
-	(void)row;
-	if (load_with_log())
-		return -1;
-	at = strstr(log_text, "stack depth ");
+/* The functions of the program in the order of their code, and what each takes of the stack. */
+static struct {
+	size_t start[FUNCTIONS_MOST + 1];
+	long depth[FUNCTIONS_MOST];
+	size_t count;
+} functions;
+
+static void add_function(size_t start)
+{
+	size_t i = functions.count;
+
+	for (size_t k = 0; k < functions.count; k++)
+		if (functions.start[k] == start)
+			return;
+	if (functions.count == FUNCTIONS_MOST)
+		return;
+	for (; i && functions.start[i - 1] > start; i--)
+		functions.start[i] = functions.start[i - 1];
+	functions.start[i] = start;
+	functions.count++;
+}
+
+static bool is_call(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
+}
+
+/* The deepest stack from this function on; the kernel allows eight frames. */
+static long deepest(const struct bpf_insn *insn, size_t function, int frames)
+{
+	long below = 0;
+
+	for (size_t i = functions.start[function]; i < functions.start[function + 1]; i++) {
+		size_t callee = 0;
+		long sum;
+
+		if (!is_call(&insn[i]) || frames == 8)
+			continue;
+		while (functions.start[callee] != i + 1 + (size_t)(long)insn[i].imm)
+			callee++;
+		sum = deepest(insn, callee, frames + 1);
+		below = sum > below ? sum : below;
+	}
+	return functions.depth[function] + below;
+}
+
+/* "stack depth 80+0+304+...": of all functions, in the order of their code. */
+static int read_depths(const char *at)
+{
 	if (!at)
 		return -1;
-	for (at += strlen("stack depth "); *at >= '0' && *at <= '9'; at += *at == '+') {
+	at += strlen("stack depth ");
+	for (size_t i = 0; i < functions.count; i++) {
 		long depth = strtol(at, (char **)&at, 10);
 
-		/* An empty one calls nobody and is called by the parser, before the judge. */
-		sum += (depth + STACK_UNIT - 1) / STACK_UNIT * STACK_UNIT;
+		depth = depth ? depth : 1; /* an empty one is rounded up too */
+		functions.depth[i] = (depth + STACK_UNIT - 1) / STACK_UNIT * STACK_UNIT;
+		if (i + 1 < functions.count && *at++ != '+')
+			return -1;
 	}
-	sum += STACK_UNIT; /* gcra_charge(), empty, at the end of the chain */
-	if (sum <= STACK_MOST)
+	return *at == '+' ? -1 : 0;
+}
+
+static int stack_holds(const struct row *row)
+{
+	struct gate_bpf *s = gate_bpf__open();
+	const struct bpf_insn *insn;
+	long sum = -1;
+	size_t count;
+
+	(void)row;
+	if (!s || load_with_log(s)) {
+		gate_bpf__destroy(s);
+		return -1;
+	}
+	insn = bpf_program__insns(s->progs.sluice_gate);
+	count = bpf_program__insn_cnt(s->progs.sluice_gate);
+	functions.count = 0;
+	add_function(0);
+	for (size_t i = 0; i < count; i++)
+		if (is_call(&insn[i]))
+			add_function(i + 1 + (size_t)(long)insn[i].imm);
+	functions.start[functions.count] = count;
+	if (!read_depths(strstr(log_text, "stack depth ")))
+		sum = deepest(insn, 0, 1);
+	gate_bpf__destroy(s);
+	if (sum >= 0 && sum <= STACK_MOST)
 		return 0;
 	complain("the frames take %ld bytes, at most %d were expected", sum, STACK_MOST);
 	return 1;
@@ -67,11 +132,15 @@ static int stack_holds(const struct row *row)
 
 static int walk_holds(const struct row *row)
 {
+	struct gate_bpf *s = gate_bpf__open();
 	const char *at;
 	long insns;
+	int err;
 
 	(void)row;
-	if (load_with_log())
+	err = s ? load_with_log(s) : -1;
+	gate_bpf__destroy(s);
+	if (err)
 		return -1;
 	at = strstr(log_text, "processed ");
 	if (!at)

@@ -50,6 +50,7 @@ struct rig *rig_open_sized(const struct config *c, __u32 entries)
 	r->st.control = &r->control;
 	r->st.counters = &r->counters;
 	r->st.remember_tat_ns = &r->remember_tat_ns;
+	r->st.live = &r->live;
 	r->st.classes = r->classes;
 	rig_switch(r, c);
 	return r;

@@ -33,6 +33,8 @@ struct rig {
 	struct control control;
 	struct counters counters;
 	__u64 remember_tat_ns;
+	struct live live;
+	struct backlog backlog; /* of the listener; st.backlog is NULL until a test has one */
 	struct plain_class classes[RIG_CLASSES];
 	struct state st;
 };
