@@ -28,7 +28,8 @@ static const char *const names[SENDMAIL_OPTIONS] = {
 struct m4 {
 	struct import *i;
 	struct import_text *t;
-	struct import_option *o;
+	struct import_option o[SENDMAIL_OPTIONS];     /* by define */
+	struct import_option lines[SENDMAIL_OPTIONS]; /* by "O Name=value" */
 	char *at;
 	unsigned int line;
 	bool hash;    /* # begins a comment: until cf.m4 is included, which calls changecom */
@@ -285,20 +286,23 @@ static bool take_word(struct m4 *m)
 /* "O Name=value", with the names of sendmail.cf. */
 static void take_option_line(struct m4 *m)
 {
-	struct import_option o[SENDMAIL_OPTIONS];
 	unsigned int line = m->line;
 	char *text = m->at;
 
 	skip_line(m);
 	if (m->at[-1] == '\n')
 		m->at[-1] = '\0';
-	sendmail_options(o);
-	sendmail_option_line(m->i, o, m->t, line, text);
+	sendmail_option_line(m->i, m->lines, m->t, line, text);
+}
+
+/* LOCAL_CONFIG comes before the options in sendmail.cf, and there the last one wins. */
+static void take_lines(struct m4 *m)
+{
 	for (size_t n = 0; n < SENDMAIL_OPTIONS; n++) {
-		if (!o[n].value)
-			continue;
-		o[n].others = m->o[n].others + !!m->o[n].value;
-		m->o[n] = o[n];
+		if (m->o[n].value)
+			m->o[n].others += !!m->lines[n].value;
+		else if (m->lines[n].value)
+			m->o[n] = m->lines[n];
 	}
 }
 
@@ -322,12 +326,12 @@ static bool take_next(struct m4 *m)
 
 void import_sendmail_mc(struct import *i, struct import_text *t)
 {
-	struct import_option o[SENDMAIL_OPTIONS];
-	struct m4 m = {.i = i, .t = t, .o = o, .at = t->text, .line = 1};
+	struct m4 m = {.i = i, .t = t, .at = t->text, .line = 1};
 	unsigned int line = 1;
 	bool goes_on = true;
 
-	sendmail_options(o);
+	sendmail_options(m.o);
+	sendmail_options(m.lines);
 	m.hash = strstr(t->text, "cf.m4");
 	while (*m.at && goes_on) {
 		line = m.line;
@@ -337,5 +341,6 @@ void import_sendmail_mc(struct import *i, struct import_text *t)
 		import_remark(i, t, line, "...",
 			      "Not understood from here to the end of the file: a quote or a "
 			      "bracket without its end, or changequote.");
-	sendmail_rows(i, o);
+	take_lines(&m);
+	sendmail_rows(i, m.o);
 }

@@ -169,7 +169,7 @@ static void take_override(struct postfix *p, const struct import_text *t, unsign
 	struct import_option *o;
 
 	if (word && *word == '{') {
-		import_remark(p->i, t, line, word,
+		import_remark(p->i, t, line, "-o { ...",
 			      "Not understood: -o { name = value }. Look whether it is one of the "
 			      "limits.");
 		return;
@@ -182,16 +182,41 @@ static void take_override(struct postfix *p, const struct import_text *t, unsign
 		import_take(o, t, line, value);
 }
 
+/* The words of a joined line, which still has the ends of its lines in it. */
+struct words {
+	char *at;
+	unsigned int line; /* of the word that was returned */
+	unsigned int next; /* of at */
+};
+
+static char *next_word(struct words *w)
+{
+	char *word;
+
+	for (; *w->at && strchr(" \t\n", *w->at); w->at++)
+		w->next += *w->at == '\n';
+	if (!*w->at)
+		return NULL;
+	word = w->at;
+	w->line = w->next;
+	w->at += strcspn(w->at, " \t\n");
+	if (*w->at) {
+		w->next += *w->at == '\n';
+		*w->at++ = '\0';
+	}
+	return word;
+}
+
 /* service type private unpriv chroot wakeup maxproc command argument... */
 static void take_service(struct postfix *p, const struct import_text *t, unsigned int line,
 			 char *text)
 {
-	static const char blanks[] = " \t\n";
 	enum { SERVICE, TYPE, MAXPROC = 6, COMMAND, FIELDS };
-	char *field[FIELDS], *save = NULL, *word;
+	struct words w = {.at = text, .next = line};
+	char *field[FIELDS], *word;
 
 	for (int n = 0; n < FIELDS; n++) {
-		field[n] = strtok_r(n ? NULL : text, blanks, &save);
+		field[n] = next_word(&w);
 		if (!field[n])
 			return;
 	}
@@ -205,9 +230,12 @@ static void take_service(struct postfix *p, const struct import_text *t, unsigne
 	p->line = line;
 	p->most = field[MAXPROC];
 	p->postscreen = !strcmp(field[COMMAND], "postscreen");
-	while ((word = strtok_r(NULL, blanks, &save)))
-		if (!strcmp(word, "-o"))
-			take_override(p, t, line, strtok_r(NULL, blanks, &save));
+	while ((word = next_word(&w))) {
+		if (strcmp(word, "-o"))
+			continue;
+		word = next_word(&w);
+		take_override(p, t, w.line, word);
+	}
 }
 
 static void read_master(struct postfix *p, struct import_text *t)

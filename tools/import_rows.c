@@ -138,6 +138,7 @@ static bool ends_there(const unsigned char *byte, size_t size, uint32_t bits)
 
 bool import_prefix(const char *word, char *out, size_t size)
 {
+	static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 	unsigned char byte[16];
 	char copy[INET6_ADDRSTRLEN + 8], text[INET6_ADDRSTRLEN], *slash, *address = copy, *bracket;
 	uint32_t bits;
@@ -162,9 +163,12 @@ bool import_prefix(const char *word, char *out, size_t size)
 		return false;
 	if (!ends_there(byte, family == AF_INET ? 4 : 16, bits))
 		return false;
-	/* sluiced takes no IPv4 address that is written as an IPv6 one. */
-	if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)byte))
-		return false;
+	/* An IPv4 prefix written as an IPv6 one, which is how Debian's Postfix has the loopback. */
+	if (family == AF_INET6 && bits >= 96 && !memcmp(byte, mapped, sizeof(mapped))) {
+		family = AF_INET;
+		bits -= 96;
+		memmove(byte, byte + sizeof(mapped), 4);
+	}
 	inet_ntop(family, byte, text, sizeof(text));
 	return snprintf(out, size, "%s/%u", text, bits) < (int)size;
 }
@@ -284,8 +288,7 @@ void import_no_counterparts(struct import *i, const struct import_option *table,
 			import_add(i, IMPORT_REMARKS, IMPORT_SAY, o, NULL, "%s", o->none);
 		if (o->others)
 			import_add(i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
-				   "It is set more than once; this line is the last, and the one "
-				   "that was taken.");
+				   "It is set more than once; this line is the one in force.");
 	}
 }
 
