@@ -7,6 +7,7 @@
 	mta.run("postqueue", "-j")	a command inside
 	mta.root + "/etc/..."		its files, seen from outside, also before the start
 	mta.counted()			mails it says it has accepted and thrown away
+	mta.set_load(20)		what it takes for the load average
 	mta.stop()
 
 Mail for example.test is accepted and thrown away; anything else is no business of it. The cached

@@ -65,6 +65,12 @@ begin retry
 """)
 
 
+class Exim100(Exim):
+    """Exim with smtp_accept_max = 100."""
+
+    settings = {"smtp_accept_max": "100"}
+
+
 class Sendmail(Mta):
     """sendmail with no limit of its own."""
 
@@ -150,6 +156,7 @@ match from any for domain "example.test" action "sink"
         self.prepare_run("sh", "-c", "id sink 2>/dev/null || useradd -m -s /bin/sh sink")
 
 
-KINDS = {"postfix": Postfix, "postfix400": Postfix400, "exim": Exim, "sendmail": Sendmail,
-         "sendmail-throttle": SendmailThrottle, "sendmail-children": SendmailChildren,
-         "sendmail-debian": SendmailDebian, "opensmtpd": OpenSmtpd}
+KINDS = {"postfix": Postfix, "postfix400": Postfix400, "exim": Exim, "exim100": Exim100,
+         "sendmail": Sendmail, "sendmail-throttle": SendmailThrottle,
+         "sendmail-children": SendmailChildren, "sendmail-debian": SendmailDebian,
+         "opensmtpd": OpenSmtpd}

@@ -73,7 +73,9 @@ class Mta:
         self.folder = os.path.join(FOLDER, self.name)
         self.root = os.path.join(self.folder, "root")
         self.bind, self.process = bind, None
+        self.load_path = os.path.join(self.folder, "loadavg")
         self._mount()
+        self.set_load(0)
         self.syslog = Syslog(self.root + "/dev/log", self.words, self.folder + "/syslog")
         self.prepare()
 
@@ -104,6 +106,11 @@ class Mta:
     def prepare(self):
         """Writes the configuration."""
 
+    def set_load(self, load):
+        """The load average that the MTA reads; that of the machine is of everything on it."""
+        with open(self.load_path, "r+" if os.path.exists(self.load_path) else "w") as f:
+            f.write(f"{load:.2f} {load:.2f} {load:.2f} 1/100 4242".ljust(60) + "\n")
+
     # --- its processes
 
     def _inside(self):
@@ -115,6 +122,7 @@ class Mta:
             pass  # as many as the machine gives
         socket.sethostname(self.host)
         kernel.mount("proc", self.root + "/proc", "proc")
+        kernel.mount(self.load_path, self.root + "/proc/loadavg", None, kernel.MS_BIND)
         os.chroot(self.root)
         os.chdir("/")
         os.setsid()
