@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""scripts/hooks: in the queue tier each MTA accepts mail and keeps it; after it, all is delivered.
+
+However the tier ends: released, sluiced killed, the hook killed, or told twice.
+"""
+
+import os
+import smtplib
+import subprocess
+import time
+
+import mx.kinds
+from lib.child import within
+from lib.gate import BUILD, OPEN, RUN, TOP, Gate
+from lib.scenario import scenario
+from lib.topology import Net, server_v4
+from mx.root import ENVIRONMENT
+from needs import need
+
+LEASE = 5  # seconds; the shortest that the config allows
+GRACE = 10  # and so long after it mail must have been delivered
+KEPT = 3.0  # so long is looked that nothing of the queue is delivered
+
+# What the hook runs: the script, and a line when it has ended.
+CMD = """#!/bin/sh
+/hooks/NAME "$@"
+status=$?
+echo "$2 $status" >> /told
+exit $status
+"""
+
+
+class Exim(mx.kinds.Exim):
+    settings = {"queue_only_file": "/run/sluice/exim-queue-only"}
+
+
+class Sendmail(mx.kinds.Sendmail):
+    command = ("/usr/sbin/sendmail", "-bD", "-q1s")  # its full path, as its init script has it
+
+
+def submit(address, count):
+    """So many mails in one session. Returns how many were accepted."""
+    with smtplib.SMTP(address, 25, "sender.test", timeout=20) as s:
+        for n in range(count):
+            s.sendmail("a@sender.test", ["x@example.test"], f"Subject: {n}\r\n\r\nhello\r\n")
+    return count
+
+
+class World:
+    """The gate, an MTA behind it, and the hook inside the MTA's root."""
+
+    def __init__(self, t, kind, name, config):
+        self.t, self.name, self.config = t, name, config
+        self.net = Net()
+        self.gate = Gate(self.net, OPEN, load={"lease": f"{LEASE}s"})
+        self.gate.start()
+        self.mta = kind(self.net, name=name, bind=(
+            (os.path.join(BUILD, "sluice"), "/usr/local/sbin/sluice"),
+            (os.path.join(TOP, "scripts/hooks"), "/hooks"), (RUN, RUN)))
+        self.mta.write("/cmd", CMD.replace("NAME", name), 0o755)
+        self.mta.start()
+        self.sent = 0
+        self.original = self.configuration()
+
+    def configuration(self):
+        if not self.config:
+            return None
+        path = self.mta.root + self.config
+        status = os.stat(path)
+        with open(path, "rb") as f:
+            return f.read(), status.st_mode, status.st_uid, status.st_gid
+
+    def start_hook(self):
+        with open(self.mta.folder + "/hook.log", "ab") as log:
+            self.hook = subprocess.Popen(
+                ["nsenter", "-t", str(self.mta.first), "-m", "-u", "-n", "-p", "-r", "-w",
+                 "/usr/local/sbin/sluice", "hook", "--exec", "/cmd"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
+
+    def hook_log(self):
+        with open(self.mta.folder + "/hook.log") as f:
+            return f.read()
+
+    def hook_pids(self):
+        """The two processes of the hook, inside."""
+        with open(f"{RUN}/default/hook") as f:
+            first = f.read().strip()
+        children = self.mta.run("cat", f"/proc/{first}/task/{first}/children").stdout.split()
+        return [first, *children[:1]]
+
+    def kill_hook(self, which, how="-9"):
+        """Ends processes of the hook inside; what entered the namespaces for it ends with the first."""
+        self.mta.run("sh", "-c", f"kill {how} {' '.join(which)}")
+        self.hook.wait(20)
+
+    def told(self):
+        try:
+            with open(self.mta.root + "/told") as f:
+                return f.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def wait(self, what, condition, timeout):
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > timeout:
+                raise TimeoutError(f"{what}: not within {timeout} s; told {self.told()}, "
+                                   f"{self.mta.counted()} of {self.sent} delivered\n"
+                                   f"{self.hook_log()}\n{self.mta.said(30)}")
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def force(self, tier, then):
+        """Sets the tier, and waits until the hook has told it."""
+        count = len(self.told())
+        done = self.gate.sluice("tier", tier)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        self.wait(f"told {then}", lambda: f"{then} 0" in self.told()[count:], 15)
+
+    def submit(self, count):
+        self.sent += within(self.net.client, submit, server_v4(), count)
+
+    def delivered(self, timeout=GRACE):
+        return self.wait("delivery", lambda: self.mta.counted() >= self.sent, timeout)
+
+    def queued(self, count):
+        """Submits mails, all of which must be accepted, and none delivered."""
+        before = self.mta.counted()
+        self.submit(count)
+        time.sleep(KEPT)
+        self.t.equal(f"of {count} mails accepted in the tier delivered after {KEPT:.0f} s",
+                     self.mta.counted() - before, 0)
+
+    def restored(self, how):
+        """The script may still be at its end when the last mail is delivered."""
+        if self.config:
+            self.wait(f"{how}: {self.config} as it was",
+                      lambda: self.configuration() == self.original, 10)
+            self.t.check(True, f"{how}: {self.config} is as it was")
+
+    def script(self, old, queue):
+        """Runs the script by hand."""
+        return self.mta.run("env", f"SLUICE_QUEUE={queue}", "SLUICE_DELAY=0", "SLUICE_REFUSE=0",
+                            f"/hooks/{self.name}", old, "queue" if queue else "normal", "by hand")
+
+
+def released(t, w):
+    w.force("queue", "queue")
+    w.queued(5)
+    w.force("delay,queue", "delay,queue")
+    w.queued(2)
+    w.force("auto", "normal")
+    took = w.delivered()
+    t.check(True, f"released: delivered within {took:.1f} s")
+    w.restored("released")
+    w.submit(3)
+    t.check(w.delivered(3) < 3, "and what comes after it at once")
+
+
+def sluiced_killed(t, w):
+    w.force("queue", "queue")
+    w.submit(3)
+    began = time.monotonic()
+    w.gate.kill()
+    w.submit(2)
+    w.delivered(LEASE + GRACE)
+    t.between("sluiced killed in the tier: delivered after", time.monotonic() - began, 0,
+              LEASE + GRACE)
+    w.restored("sluiced killed")
+    w.gate.start()
+    w.force("normal", "normal")
+
+
+def hook_killed(t, w):
+    w.force("queue", "queue")
+    w.submit(3)
+    began = time.monotonic()
+    w.kill_hook(w.hook_pids()[:1])
+    w.delivered(LEASE + GRACE)
+    t.between("hook killed in the tier: delivered after", time.monotonic() - began, 0,
+              LEASE + GRACE)
+    w.restored("hook killed")
+
+
+def both_killed(t, w):
+    """What no process takes back, the next start does."""
+    count = len(w.told())
+    w.start_hook()
+    w.wait("told queue", lambda: "queue 0" in w.told()[count:], 15)
+    w.queued(2)
+    w.kill_hook(w.hook_pids())
+    w.gate.sluice("tier", "auto")
+    w.start_hook()
+    t.check(True, f"both of the hook killed: the next start delivers, {w.delivered():.1f} s")
+    w.restored("both killed")
+
+
+def told_twice(t, w):
+    w.kill_hook(w.hook_pids()[:1], "-TERM")
+    for queue, times in ((1, 2), (0, 2)):
+        for _ in range(times):
+            done = w.script("unknown", queue)
+            t.equal(f"by hand, queue {queue}: status", (done.returncode, done.stderr[:300]
+                                                        if done.returncode else ""), (0, ""))
+        if queue:
+            w.queued(1)
+    w.delivered()
+    w.restored("told twice each")
+    without = w.mta.run(f"/hooks/{w.name}")
+    t.check(without.returncode == 1 and "SLUICE_QUEUE is not set" in without.stderr,
+            f"without the hook: {without.stderr.strip()}")
+
+
+def hooks(t, kind, name, config=None):
+    need(name)
+    w = World(t, kind, name, config)
+    w.start_hook()
+    w.wait("told normal", lambda: w.told() == ["normal 0"], 15)
+    w.submit(3)
+    t.check(w.delivered(5) < 5, "before: delivered at once")
+    released(t, w)
+    sluiced_killed(t, w)
+    hook_killed(t, w)
+    both_killed(t, w)
+    told_twice(t, w)
+    t.equal("all mails that were accepted have been delivered, once", w.mta.counted(), w.sent)
+    if t.failures:
+        t.note(w.hook_log())
+    w.mta.stop()
+
+
+@scenario(limit=180)
+def test_hook_postfix(t):
+    """Postfix in the queue tier: accepted and deferred, delivered after it, main.cf as it was"""
+    hooks(t, mx.kinds.Postfix, "postfix", "/etc/postfix/main.cf")
+
+
+@scenario(limit=180)
+def test_hook_exim(t):
+    """Exim in the queue tier: accepted and queued, delivered after it"""
+    hooks(t, Exim, "exim")
+
+
+@scenario(limit=180)
+def test_hook_sendmail(t):
+    """sendmail in the queue tier: accepted and queued, delivered after it, sendmail.cf as it was"""
+    hooks(t, Sendmail, "sendmail", "/etc/mail/sendmail.cf")
+
+
+@scenario(limit=180)
+def test_hook_opensmtpd(t):
+    """OpenSMTPD in the queue tier: accepted and queued, delivered after it"""
+    hooks(t, mx.kinds.OpenSmtpd, "opensmtpd")
