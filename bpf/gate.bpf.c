@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile _Bool test_clock = 0;
 
 /* What the program does with the frame. */
-enum act { ACT_PASS, ACT_DROP, ACT_RESET };
+enum act { ACT_PASS, ACT_DROP, ACT_RESET, ACT_HOLD };
 
 static __always_inline __u64 gate_clock(const struct xdp_md *ctx)
 {
@@ -77,6 +77,8 @@ __noinline int gate_run(struct xdp_md *ctx, struct seen *seen)
 		return ACT_PASS;
 	if (d.verdict == VERDICT_REFUSE)
 		return ACT_RESET;
+	if (d.paced)
+		return ACT_HOLD;
 	return d.verdict == VERDICT_DEFER || d.verdict == VERDICT_DROP ? ACT_DROP : ACT_PASS;
 }
 
@@ -102,6 +104,36 @@ FRAME_OF_ITS_OWN __u32 gate_parse(struct xdp_md *ctx, const struct policy *p, st
 	return frame_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, p, f);
 }
 
+/* Marks the frame for the tc program behind us. Where the driver has no room for it, it passes. */
+static __always_inline int gate_hold(struct xdp_md *ctx, struct counters *c)
+{
+	struct hold_mark *mark;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*mark))) {
+		c->hold_unmarked++;
+		return XDP_PASS;
+	}
+	mark = (void *)(long)ctx->data_meta;
+	if ((const void *)(mark + 1) > (const void *)(long)ctx->data) {
+		c->hold_unmarked++;
+		return XDP_PASS;
+	}
+	mark->magic = HOLD_MAGIC;
+	return XDP_PASS;
+}
+
+/* Does it come out of the waiting room? Generic XDP sees it again then (hold.bpf.c). */
+static __always_inline int gate_came_back(const struct xdp_md *ctx, const struct control *c)
+{
+	const struct ethhdr *eth = (void *)(long)ctx->data;
+	__u64 tag = *(volatile const __u64 *)&c->hold_tag, source = 0;
+
+	if (!tag || (const void *)(eth + 1) > (const void *)(long)ctx->data_end)
+		return 0;
+	__builtin_memcpy(&source, eth->h_source, ETH_ALEN);
+	return source == tag;
+}
+
 SEC("xdp")
 int sluice_gate(struct xdp_md *ctx)
 {
@@ -117,10 +149,16 @@ int sluice_gate(struct xdp_md *ctx)
 			st.counters->frames[kind]++;
 		return XDP_PASS;
 	}
+	if (gate_came_back(ctx, st.control)) {
+		st.counters->hold_back++;
+		return XDP_PASS;
+	}
 	seen->now_ns = gate_clock(ctx);
 	switch (gate_run(ctx, seen)) {
 	case ACT_RESET:
 		return gate_reset(ctx, st.counters, &seen->frame);
+	case ACT_HOLD:
+		return gate_hold(ctx, st.counters);
 	case ACT_DROP:
 		return XDP_DROP;
 	}

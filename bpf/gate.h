@@ -5,12 +5,11 @@
  * The order of the gates stands here and nowhere else: read gate_decide() from top to bottom. The
  * same code runs in the kernel and natively. It never looks at a clock, and never at the mode:
  * monitor judges, charges and remembers exactly as enforce does.
- *
- * HOLD, which a later version adds, has its place marked by name; until then nothing is held.
  */
 #ifndef GATE_H
 #define GATE_H
 
+#include "hold.h"
 #include "sluice.h"
 #include "state.h"
 
@@ -20,6 +19,7 @@ struct decision {
 	__u8 class;    /* enum class: what the lists say, also of a trusted source over its rate */
 	__u8 again;    /* a retransmit of a remembered attempt */
 	__u8 remember; /* deferred for the first time: its retransmit is to have seniority */
+	__u8 paced;    /* goes through the waiting room: held, or the one that others wait behind */
 };
 
 /* The mode in force: a manual one until its end, else the config's. */
@@ -44,9 +44,24 @@ static __always_inline __u32 gate_tiers(const struct policy *p, const struct con
 	return leased ? p->tiers : 0;
 }
 
-/* What the judged source may owe on the global word. The other two words have theirs in a slot. */
+/* How long a newcomer may be held now: while the room stands and the controller lives. */
+static __always_inline __u64 gate_hold_ns(const struct policy *p, const struct control *c,
+					  __u64 now_ns)
+{
+	if (!p->hold_ns || now_ns >= *(volatile const __u64 *)&c->hold_until_ns ||
+	    now_ns >= *(volatile const __u64 *)&c->lease_until_ns)
+		return 0;
+	return p->hold_ns;
+}
+
+/*
+ * What the judged source may owe on the global word, and what of that it would wait for. The other
+ * two words have theirs in a slot.
+ */
 struct tolerance {
 	__u64 global_ns;
+	__u64 hold_ns;
+	__u64 owed_ns; /* by the global word, before it was charged */
 	struct slot subnet, source;
 };
 
@@ -108,11 +123,14 @@ static __always_inline struct decision gate_defer(struct decision d, enum reason
 
 /* Charges the global word for somebody who may owe so much there. Returns an enum charge. */
 FRAME_OF_ITS_OWN int gate_charge_global(struct state *st, const struct bucket *global, __u64 tau_ns,
-					__u64 now_ns)
+					__u64 now_ns, __u64 *owed_ns)
 {
 	struct gcra_op op = {.now_ns = now_ns, .cost_ns = global->t_ns, .tau_ns = tau_ns};
+	int done = state_charge(st, &st->control->global_tat_ns, global, &op);
 
-	return state_charge(st, &st->control->global_tat_ns, global, &op);
+	if (owed_ns)
+		*owed_ns = op.written_ns - global->t_ns - now_ns;
+	return done;
 }
 
 /* A trusted source within the one bucket that all trusted sources share. Returns an enum charge. */
@@ -126,7 +144,7 @@ static __always_inline int gate_trusted(struct state *st, const struct bucket *g
 	 * takes the room above tau1 from those who have waited, or are known.
 	 */
 	if (done == CHARGE_OK)
-		gate_charge_global(st, global, global->tau1_ns, now_ns);
+		gate_charge_global(st, global, global->tau1_ns, now_ns, NULL);
 	return done;
 }
 
@@ -139,7 +157,7 @@ static __always_inline int gate_charge(struct state *st, const struct attempt *a
 				       __u64 now_ns, enum reason *reason)
 {
 	const struct policy *p = st->policy;
-	int done = gate_charge_global(st, global, t->global_ns, now_ns);
+	int done = gate_charge_global(st, global, t->global_ns, now_ns, &t->owed_ns);
 
 	*reason = REASON_CONNECTION_RATE;
 	if (done != CHARGE_OK)
@@ -168,6 +186,30 @@ static __always_inline int gate_backlog(struct state *st, const struct attempt *
 		return 1;
 	st->counters->backlog_asked++;
 	return backlog_has_room(&b, known);
+}
+
+enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
+
+/*
+ * Notes an attempt whose charge is paid, and when its turn is. Also the one that takes a bucket's
+ * last token goes through the waiting room, where HOLD is on: the room spaces what it lets out, and
+ * the first that waits is to be spaced from somebody, or it would leave an interval early.
+ */
+FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
+				const struct tolerance *t, __u64 fingerprint, __u64 now_ns)
+{
+	__u64 wait_ns = 0;
+	int turn = TURN_NOW;
+
+	if (t->hold_ns && t->owed_ns + global->t_ns > global->tau1_ns)
+		turn = TURN_LAST;
+	if (t->hold_ns && t->owed_ns > global->tau1_ns) {
+		turn = TURN_LATER;
+		wait_ns = t->owed_ns - global->tau1_ns;
+		hold_count(st->counters, wait_ns);
+	}
+	state_admit(st, fingerprint, now_ns, wait_ns, turn != TURN_NOW);
+	return turn;
 }
 
 /* The gates, in their order. */
@@ -199,6 +241,8 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		return gate_decision(d, VERDICT_PASS, REASON_RETRANSMIT);
 	case REPLAY_TOO_MANY:
 		return gate_decision(d, VERDICT_DROP, REASON_REPLAY);
+	case REPLAY_WAITING:
+		return gate_decision(d, VERDICT_DROP, REASON_WAITING);
 	case REPLAY_NEW:
 		break;
 	}
@@ -250,7 +294,9 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	    state_slot(st, &may.subnet, a, &p->per_subnet, now_ns) > may.subnet.tau_ns)
 		return gate_defer(d, REASON_SUBNET_RATE, memory);
 
-	/* Place of HOLD: within pace-horizon the SYN is charged and waits instead. */
+	/* A newcomer may owe more than that, within pace-horizon, if it waits for as long. */
+	may.hold_ns = may.global_ns == global->tau1_ns ? gate_hold_ns(p, st->control, now_ns) : 0;
+	may.global_ns += may.hold_ns;
 	if (debt_ns > may.global_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
@@ -265,9 +311,16 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	case CHARGE_OK:
 		break;
 	}
-	state_admit(st, fingerprint, now_ns);
 	if (p->sessions.most)
 		pending_add(st->live, now_ns);
+	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
+	case TURN_LATER:
+		d.paced = 1;
+		return gate_decision(d, VERDICT_HOLD, REASON_CONNECTION_RATE);
+	case TURN_LAST:
+		d.paced = 1;
+		break;
+	}
 	return gate_decision(d, VERDICT_PASS, REASON_ADMITTED);
 }
 

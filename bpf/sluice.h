@@ -43,6 +43,7 @@
 #define REPLAY_GAP_NS	 (500 * NSEC_PER_MSEC) /* an admitted SYN passes again at most this often */
 #define REPLAY_WINDOW_NS (63 * NSEC_PER_SEC)   /* and for this long */
 #define REPLAY_MAX	 10		       /* and this many times; Linux sends 9 */
+#define HELD_GAP_NS	 NSEC_PER_SEC /* a SYN that was held passes again so long after its turn */
 
 /*
  * CPUs read the coarse clock up to one tick apart (10 ms with HZ=100, the slowest): a debt that is
@@ -63,6 +64,12 @@
 
 /* Slot time is charged at a cost for each second of it: a fixed point number with so many bits. */
 #define SLOT_COST_SHIFT 16
+
+/*
+ * The class of the waiting room's queue (daemon/hold.c): 51:10. Its last digit is that of an
+ * ordinary frame's priority, which whoever sees the frame after the queue takes it for.
+ */
+#define HOLD_CLASS 0x510010U
 
 /* Buckets of the histograms: the n-th counts what took less than 2^n ms; the last what took more. */
 #define TIME_BUCKETS 18
@@ -89,6 +96,7 @@ enum verdict {
 	X(TRUSTED, PASS, "trusted", "a trusted source within trusted-rate passes every gate")     \
 	X(RETRANSMIT, PASS, "retransmit", "the SYN of an admitted attempt again: free, bounded")  \
 	X(REPLAY, DROP, "replay", "an admitted SYN repeated faster or longer than any TCP does")  \
+	X(WAITING, DROP, "waiting", "the SYN of an attempt that is held already: it waits on")     \
 	X(BLOCKED, REFUSE, "blocked", "the source is listed as blocked")                          \
 	X(LOAD, REFUSE, "load", "the refuse tier is active: the load is at or above refuse-la")   \
 	X(SESSIONS, REFUSE, "sessions", "as many live sessions as max-sessions allows")           \
@@ -228,6 +236,7 @@ struct policy {
 	struct bucket refuse;	  /* RSTs a second; only t and tau1 are used */
 	struct bucket remember;	  /* one CPU's share of defer-budget; only t and tau1 are used */
 	struct session_limits sessions;
+	__u64 hold_ns;	  /* pace-horizon: how long a SYN may be held; 0: not at all */
 	__u32 class_slot; /* which pair of class tries: 0 or 1 */
 	__u32 addresses;  /* entries in address[]; 0: any */
 	struct prefix source[FAMILIES];
@@ -245,7 +254,11 @@ struct control {
 	__u32 active; /* which policy set is in force: 0 or 1; flipped, never edited in place */
 	__u64 lease_until_ns; /* the controller lives; 0 before its first renewal */
 	__u64 seed[2];	      /* of the attempt fingerprints, random a load */
-	__u64 pad0[4];
+	__u64 hold_until_ns;  /* the waiting room stands, as of now until then; 0: nothing is held */
+	__u64 hold_drained_ns; /* what waited when the rate was last lowered has left by then */
+	__u64 hold_tag;	       /* the source address of frames that come back, in memory order */
+	__u32 hold_ifindex;    /* of the waiting room; 0: there is none */
+	__u32 pad0;
 	__u64 global_tat_ns;
 	__u64 pad1[7];
 	__u64 trusted_tat_ns;
@@ -357,6 +370,12 @@ struct counters {
 	__u64 end_lost;		    /* ends that nobody learns from: the ring buffer was full */
 	__u64 banner[TIME_BUCKETS]; /* time from the handshake to the first bytes of the MTA */
 	__u64 banner_ns;	    /* the sum of them */
+	__u64 held[TIME_BUCKETS];   /* how long SYNs were told to wait */
+	__u64 held_ns;		    /* the sum of them */
+	__u64 hold_unmarked; /* SYNs that passed early: the driver has no room for the mark */
+	__u64 hold_queued;   /* marked SYNs that went into the waiting room */
+	__u64 hold_no_room;  /* and those that passed early, as there was none */
+	__u64 hold_back;     /* those that generic XDP saw again on their way out of it */
 };
 
 _Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");

@@ -107,11 +107,29 @@ static __always_inline __u64 state_age(__u64 noted_ns, __u64 now_ns)
 
 /* --- the attempts that were admitted ------------------------------------------------------- */
 
-enum replay { REPLAY_NEW, REPLAY_RETRANSMIT, REPLAY_TOO_MANY };
+enum replay { REPLAY_NEW, REPLAY_RETRANSMIT, REPLAY_TOO_MANY, REPLAY_WAITING };
 
-/* passes: the time of the last pass with its low byte replaced by the number of passes. */
-#define REPLAY_COUNT(passes) ((passes)&0xff)
+/*
+ * passes: the time of the last pass with its low byte replaced by the number of passes. A SYN that
+ * is held passes for the first time when its turn comes; REPLAY_HELD until its retransmit passes.
+ */
+#define REPLAY_HELD	     0x80
+#define REPLAY_COUNT(passes) ((passes)&0x7f)
 #define REPLAY_TIME(passes)  ((passes) & ~0xffULL)
+
+/*
+ * Does a held SYN still wait, as far as can be known? One that was lost on its way, or whose SYN-ACK
+ * was, passes with the next retransmit after that: it has been charged.
+ */
+static __always_inline int state_waits(const struct state *st, __u64 passes, __u64 now_ns)
+{
+	__u64 drained_ns = *(volatile const __u64 *)&st->control->hold_drained_ns;
+	__u64 turn_ns = REPLAY_TIME(passes);
+
+	if (!(passes & REPLAY_HELD))
+		return 0;
+	return now_ns < (turn_ns > drained_ns ? turn_ns : drained_ns) + HELD_GAP_NS;
+}
 
 /*
  * Is this SYN a retransmit of an attempt that was admitted? Then its SYN-ACK was lost, and it
@@ -125,6 +143,8 @@ static __always_inline enum replay state_replay(struct state *st, __u64 fingerpr
 	if (!seen || state_age(seen->at_ns, now_ns) >= REPLAY_WINDOW_NS)
 		return REPLAY_NEW;
 	old = *(volatile __u64 *)&seen->passes;
+	if (state_waits(st, old, now_ns))
+		return REPLAY_WAITING;
 	if (REPLAY_COUNT(old) >= REPLAY_MAX || now_ns < REPLAY_TIME(old) + REPLAY_GAP_NS)
 		return REPLAY_TOO_MANY;
 	/* A lost race means that another CPU has just let a copy pass. */
@@ -134,9 +154,13 @@ static __always_inline enum replay state_replay(struct state *st, __u64 fingerpr
 	return REPLAY_RETRANSMIT;
 }
 
-static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u64 now_ns)
+/* Notes an attempt that is admitted: now, or in its turn if it goes through the waiting room. */
+static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u64 now_ns,
+					__u64 wait_ns, int paced)
 {
-	struct admitted fresh = {.at_ns = now_ns, .passes = REPLAY_TIME(now_ns)};
+	struct admitted fresh = {.at_ns = now_ns,
+				 .passes =
+					 REPLAY_TIME(now_ns + wait_ns) | (paced ? REPLAY_HELD : 0)};
 	struct admitted *seen;
 
 	if (!state_add(st, TABLE_ADMITTED, &fingerprint, &fresh))

@@ -106,6 +106,7 @@ int policy_make(const struct config *c, uint32_t cpus, struct policy *p)
 
 	memset(p, 0, sizeof(*p));
 	p->mode = c->mode;
+	p->hold_ns = c->pace_horizon_ns;
 	err |= shared_bucket(&p->global, &c->connection_rate, c->connection_burst, c);
 	err |= shared_bucket(&p->global_queue, &c->queue_rate, c->connection_burst, c);
 	err |= shared_bucket(&p->per_subnet, &c->subnet_rate, c->subnet_burst, c);

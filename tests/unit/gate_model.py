@@ -8,6 +8,7 @@ retransmit of a deferred attempt, and the global, trusted, source and subnet wor
     policy KEY=VALUE...                         rates are count/period_ns; 0/1 is off
     class NAME ADDRESS BITS                     32 hex digits, of 128 bits; the longest match wins
     force TIERS LEASE_UNTIL VALUE UNTIL         what the load says, the lease, a manual set and its end
+    room UNTIL DRAINED                          the waiting room stands until; what waited has left by
     syn NOW FAMILY SOURCE DEST SPORT DPORT ISN  FAMILY is 4 or 6
 """
 import sys
@@ -31,9 +32,9 @@ class Bucket:
         self.t, self.tau, self.most = t, tau, most
 
     @classmethod
-    def shared(cls, t, burst, retry, known):
+    def shared(cls, t, burst, retry, known, hold):
         first = (burst - 1) * t
-        waited = first + retry * t
+        waited = first + hold + retry * t
         return cls(t, {"first": first, "waited": waited, "known": waited + known * t},
                    waited + known * t + t)
 
@@ -62,11 +63,13 @@ class Model:
         self.admitted, self.deferred = {}, {}
         self.classes = []
         self.load_tiers, self.lease, self.manual, self.manual_end = 0, NEVER, 0, 0
+        self.room_until, self.drained = NEVER, 0
 
     def policy(self, keys):
         k = dict(pair.split("=") for pair in keys)
         n = {name: int(value) for name, value in k.items() if "/" not in value}
-        shared = (n["retry"], n["known"])
+        shared = (n["retry"], n["known"], n["hold"])
+        self.hold = n["hold"]
         self.normal = Bucket.shared(interval(k["connection"]), n["burst"], *shared)
         self.queue = Bucket.shared(interval(k["queue"]), n["burst"], *shared)
         self.per_subnet = Bucket.shared(interval(k["subnet"]), n["subnet_burst"], *shared)
@@ -107,15 +110,18 @@ class Model:
         return "DEFER", reason, False
 
     def retransmitted(self, attempt, now):
-        """Of an admitted attempt: None if it is not, else whether it may pass."""
+        """Of an admitted attempt: None if it is not, else what becomes of it."""
         seen = self.admitted.get(attempt)
         if seen is None or now - seen["at"] >= 63 * SECOND:
             return None
+        if seen["held"] and now < max(seen["last"], self.drained) + SECOND:
+            return "DROP", "waiting", False
         if seen["passes"] == 10 or now - seen["last"] < 500 * MS:
-            return False
+            return "DROP", "replay", False
         seen["passes"] += 1
         seen["last"] = now
-        return True
+        seen["held"] = False
+        return "PASS", "retransmit", False
 
     def noted(self, attempt, now):
         """Notes a deferred attempt, if the budget allows."""
@@ -138,7 +144,7 @@ class Model:
 
         again = self.retransmitted(attempt, now)
         if again is not None:
-            return ("PASS", "retransmit", False) if again else ("DROP", "replay", False)
+            return again
         if cls == "blocked":
             return self.refused("blocked", now)
         if tiers & REFUSE:
@@ -152,20 +158,29 @@ class Model:
             if since is not None or self.noted(attempt, now):
                 return "DEFER", "first-time", waited
 
-        reason = self.limits(now, family, source, cls, waited, shared)
+        hold = self.hold if now < self.room_until and now < self.lease else 0
+        reason, owed = self.limits(now, family, source, cls, waited, shared, hold)
         if reason:
             if since is None:
                 self.noted(attempt, now)
             return "DEFER", reason, waited
-        self.admitted[attempt] = {"at": now, "last": now, "passes": 0}
+        # Who has a tolerance of its own never waits; who takes the last token stands in the queue.
+        newcomer = hold and cls != "known" and not (
+            waited and cls == "unknown" and shared.tau["waited"] > shared.tau["first"])
+        wait = max(owed - shared.tau["first"], 0) if newcomer else 0
+        held = bool(newcomer) and owed + shared.t > shared.tau["first"]
+        turn = now + wait  # kept to 256 ns, as it lies beside a count
+        self.admitted[attempt] = {"at": now, "last": turn - turn % 256, "passes": 0, "held": held}
+        if wait:
+            return "HOLD", "connection-rate", waited
         return "PASS", "admitted", waited
 
     def slot(self, which, family, source):
         bits = self.bits[which, family]
         return (source >> (128 - bits), bits)
 
-    def limits(self, now, family, source, cls, waited, shared):
-        """None, and all words are charged; or the reason, and none is."""
+    def limits(self, now, family, source, cls, waited, shared, hold):
+        """None and what all owed, and all words are charged; or the reason, and none is."""
         rank = cls if cls == "known" else "waited" if waited and cls == "unknown" else "first"
         cost = self.per_source.t * (10 if cls == "throttled" else 1)
         own_tau = self.per_source.tau["known" if cls == "known" else "first"]
@@ -177,17 +192,20 @@ class Model:
         own_debt = self.per_source.debt(self.source.get(own, 0), now, own_tau)
         net_debt = self.per_subnet.debt(self.subnet.get(net, 0), now, self.per_subnet.tau[rank])
         if self.per_source.t and own_debt > own_tau:
-            return "source-rate"
+            return "source-rate", 0
         if self.per_subnet.t and net_debt > self.per_subnet.tau[rank]:
-            return "subnet-rate"
-        if all_debt > shared.tau[rank]:
-            return "connection-rate"
+            return "subnet-rate", 0
+        may = shared.tau[rank]
+        if may == shared.tau["first"]:
+            may += hold
+        if all_debt > may:
+            return "connection-rate", 0
         self.word["global"] = now + all_debt + shared.t
         if self.per_subnet.t:
             self.subnet[net] = now + net_debt + self.per_subnet.t
         if self.per_source.t:
             self.source[own] = now + own_debt + cost
-        return None
+        return None, all_debt
 
     def line(self, words):
         if words[0] == "policy":
@@ -196,6 +214,8 @@ class Model:
             self.classes.append((words[1], int(words[2], 16), int(words[3])))
         elif words[0] == "force":
             self.load_tiers, self.lease, self.manual, self.manual_end = (int(x) for x in words[1:])
+        elif words[0] == "room":
+            self.room_until, self.drained = (int(x) for x in words[1:])
         elif words[0] == "syn":
             now, family = int(words[1]), int(words[2])
             attempt = (int(words[3], 16), int(words[4], 16)) + tuple(int(x) for x in words[5:])

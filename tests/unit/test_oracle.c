@@ -212,6 +212,7 @@ static struct config random_config(__u64 *random)
 	c.defer_budget_per_s = 1 + rig_below(random, rig_below(random, 2) ? 20 : 4000);
 	c.source_prefix_v4 = rig_below(random, 3) ? 32 : 30;
 	c.subnet_prefix_v6 = rig_below(random, 3) ? 48 : 32;
+	c.pace_horizon_ns = rig_below(random, 3) ? rig_below(random, MS(3000)) : 0;
 	return c;
 }
 
@@ -223,12 +224,12 @@ static void write_policy(struct trace *t, const struct config *c)
 		"policy connection=%lu/%lu burst=%u retry=%u known=%u queue=%lu/%lu "
 		"trusted=%lu/%lu trusted_burst=%u source=%lu/%lu source_burst=%u "
 		"subnet=%lu/%lu subnet_burst=%u refuse=%lu/%lu budget=%u "
-		"source_v4=%u source_v6=%u subnet_v4=%u subnet_v6=%u\n",
+		"source_v4=%u source_v6=%u subnet_v4=%u subnet_v6=%u hold=%lu\n",
 		RATE(connection_rate), c->connection_burst, c->retry_burst, c->known_burst,
 		RATE(queue_rate), RATE(trusted_rate), c->trusted_burst, RATE(source_rate),
 		c->source_burst, RATE(subnet_rate), c->subnet_burst, RATE(refuse_rate),
 		c->defer_budget_per_s, c->source_prefix_v4, c->source_prefix_v6,
-		c->subnet_prefix_v4, c->subnet_prefix_v6);
+		c->subnet_prefix_v4, c->subnet_prefix_v6, c->pace_horizon_ns);
 }
 
 /* The controller's hand: tiers by load or by order, with leases and ends that run out on the way. */
@@ -251,6 +252,16 @@ static void change_tiers(struct trace *t, __u64 now_ns)
 	}
 	fprintf(t->out, "force %u %llu %u %llu\n", t->r->policy.tiers, t->r->control.lease_until_ns,
 		o->value, o->until_ns);
+}
+
+/* The waiting room is there for a while, and sometimes slower than those in it were told. */
+static void change_room(struct trace *t, __u64 now_ns)
+{
+	struct control *c = &t->r->control;
+
+	c->hold_until_ns = rig_below(&t->random, 4) ? now_ns + rig_below(&t->random, SEC(40)) : 0;
+	c->hold_drained_ns = rig_below(&t->random, 2) ? now_ns + rig_below(&t->random, SEC(4)) : 0;
+	fprintf(t->out, "room %llu %llu\n", c->hold_until_ns, c->hold_drained_ns);
 }
 
 static void change_policy(struct trace *t)
@@ -278,6 +289,7 @@ static void trace_open(struct trace *t, FILE *out, __u64 seed)
 	}
 	c = random_config(&t->random);
 	t->r = rig_open_sized(&c, ENTRIES);
+	t->r->control.hold_until_ns = NEVER_NS;
 	write_policy(t, &c);
 	list_classes(t);
 }
@@ -310,6 +322,8 @@ static void trace_run(struct trace *t, bool changing)
 		judge_one(t, &f);
 		if (changing && rig_below(&t->random, 150) == 0)
 			change_tiers(t, f.at_ns);
+		if (changing && rig_below(&t->random, 150) == 0)
+			change_room(t, f.at_ns);
 		if (changing && rig_below(&t->random, 800) == 0)
 			change_policy(t);
 	}

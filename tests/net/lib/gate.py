@@ -21,13 +21,14 @@ PINS, RUN = "/sys/fs/bpf/sluice", "/run/sluice"
 # Every limit there is. A config that does not name one of them is a mistake of the test: a
 # scenario must not hang on a default.
 LIMITS = ("connection-rate connection-burst retry-burst known-burst trusted-rate trusted-burst "
-          "source-rate source-burst subnet-rate subnet-burst refuse-rate defer-budget").split()
+          "source-rate source-burst subnet-rate subnet-burst refuse-rate defer-budget "
+          "pace-horizon").split()
 
 # Out of the way: for the limits that a scenario is not about.
 NO_SOURCE = {"source-rate": "off", "source-burst": 100}
 NO_SUBNET = {"subnet-rate": "off", "subnet-burst": 100}
 NO_TRUSTED = {"trusted-rate": "1000/s", "trusted-burst": 1000}
-BUDGETS = {"refuse-rate": "10000/s", "defer-budget": "4000/s"}
+BUDGETS = {"refuse-rate": "10000/s", "defer-budget": "4000/s", "pace-horizon": 0}
 ASIDE = NO_SOURCE | NO_SUBNET | NO_TRUSTED | BUDGETS
 
 

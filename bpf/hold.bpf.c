@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * hold.bpf.c - tc ingress: a SYN that the gate has marked goes into the waiting room.
+ *
+ * The gate has charged it and says by metadata that its turn comes later. The room is an ifb
+ * device (daemon/hold.c) that gives the frame back to this interface in its turn; it then passes
+ * neither this program (tc_skip_classify) nor native XDP again. Generic XDP it does pass again, and
+ * is known there by its source address, which sluice_hold_gen has replaced by a secret one: it is
+ * the one thing that a frame carries through the room and that no sender can know.
+ *
+ * Everything else goes on to whoever is behind us; and so does a marked frame when there is no
+ * room: it is a little early then, and not lost.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include <stddef.h>
+
+#include "hold.h"
+#include "sluice.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Both are the gate's, shared at the load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+static __always_inline int marked(const struct __sk_buff *skb)
+{
+	const struct hold_mark *mark = (void *)(long)skb->data_meta;
+
+	return (const void *)(mark + 1) <= (const void *)(long)skb->data &&
+	       mark->magic == HOLD_MAGIC;
+}
+
+/* Does the device still exist? A redirect to one that does not would lose the frame. */
+static __always_inline int is_there(struct __sk_buff *skb, __u32 ifindex)
+{
+	__u32 mtu = 0;
+
+	return ifindex && bpf_check_mtu(skb, ifindex, &mtu, 0, 0) >= 0;
+}
+
+static __always_inline int hold(struct __sk_buff *skb, int generic)
+{
+	struct control *c;
+	struct counters *n;
+	__u32 zero = 0;
+
+	if (!marked(skb))
+		return TC_ACT_UNSPEC;
+	c = bpf_map_lookup_elem(&control, &zero);
+	n = bpf_map_lookup_elem(&counters, &zero);
+	if (!c || !n)
+		return TC_ACT_UNSPEC;
+	if (!is_there(skb, c->hold_ifindex)) {
+		n->hold_no_room++;
+		return TC_ACT_UNSPEC;
+	}
+	if (generic && bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_source), &c->hold_tag,
+					   ETH_ALEN, 0)) {
+		n->hold_no_room++;
+		return TC_ACT_UNSPEC;
+	}
+	n->hold_queued++;
+	skb->priority = HOLD_CLASS;
+	return bpf_redirect(c->hold_ifindex, 0);
+}
+
+SEC("tc")
+int sluice_hold(struct __sk_buff *skb)
+{
+	return hold(skb, 0);
+}
+
+SEC("tc")
+int sluice_hold_gen(struct __sk_buff *skb)
+{
+	return hold(skb, 1);
+}
