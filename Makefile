@@ -13,6 +13,9 @@
 PREFIX     ?= /usr
 SBINDIR    ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
+MANDIR     ?= $(PREFIX)/share/man
+# Where bash-completion looks for the file of a command.
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 DESTDIR    ?=
 
 ifeq ($(origin CC),default)
@@ -59,7 +62,7 @@ PACKET_C  := $(wildcard tests/packet/*.c)
 
 .PHONY: all demo fuzz check check-unit check-packet check-net check-mta install lint format format-check clean
 .DELETE_ON_ERROR:
-.PRECIOUS: $(B)/%/
+.PRECIOUS: $(B)/%/ $(B)/%.bpf.o
 .DEFAULT_GOAL := all
 
 all: $(B)/sluiced $(B)/sluice
@@ -67,15 +70,16 @@ all: $(B)/sluiced $(B)/sluice
 $(B)/%/:
 	$(Q)mkdir -p $@
 
-$(B)/gate.bpf.o: bpf/gate.bpf.c $(wildcard bpf/*.h) | $(B)/daemon/
+$(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) | $(B)/daemon/
 	$(call msg,BPF,$@)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(B)/gate.skel.h: $(B)/gate.bpf.o
+$(B)/%.skel.h: $(B)/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name gate_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-$(B)/daemon/kernel.o: $(B)/gate.skel.h
+SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(wildcard bpf/*.bpf.c))
+$(B)/daemon/kernel.o $(B)/daemon/kernel_sessions.o: $(SKELETONS)
 $(B)/daemon/%.o: daemon/%.c $(HEADERS) | $(B)/daemon/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -isystem $(B) $(CFLAGS_ALL) -c $< -o $@
@@ -159,6 +163,11 @@ install: all
 	$(Q)install -m 0755 $(B)/sluiced $(B)/sluice $(DESTDIR)$(SBINDIR)/
 	$(Q)test -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf || \
 		install -m 0644 dist/sluice.conf $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf
+	$(Q)install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(BASHDIR)
+	$(Q)install -m 0644 man/sluice.conf.5 $(DESTDIR)$(MANDIR)/man5/
+	$(Q)install -m 0644 man/sluice.8 man/sluiced.8 $(DESTDIR)$(MANDIR)/man8/
+	$(Q)install -m 0644 dist/completion/sluice $(DESTDIR)$(BASHDIR)/sluice
+	$(Q)ln -sf sluice $(DESTDIR)$(BASHDIR)/sluiced
 
 FORMATTED := $(wildcard bpf/*.[ch] daemon/*.[ch] tools/*.[ch] demo/*.[ch] tests/*/*.[ch])
 format:
