@@ -51,7 +51,8 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$
 DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
 TOOL_LIBS   := -ljansson -lbpf -lmnl
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
-PURE        := config config_load config_check config_values policy tier classes load log
+PURE        := config config_load config_check config_values policy tier classes load log known \
+               known_file
 
 HEADERS   := $(wildcard bpf/*.h daemon/*.h tools/*.h tests/*/*.h)
 DAEMON_O  := $(patsubst daemon/%.c,$(B)/daemon/%.o,$(wildcard daemon/*.c))

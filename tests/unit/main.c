@@ -27,6 +27,7 @@
 #pragma weak suite_tier
 #pragma weak suite_classes
 #pragma weak suite_load
+#pragma weak suite_known
 
 static const struct {
 	const char *name;
@@ -36,7 +37,7 @@ static const struct {
 	{"frame", suite_frame},		{"reset", suite_reset},	  {"gate", suite_gate},
 	{"contended", suite_contended}, {"grid", suite_grid},	  {"oracle", suite_oracle},
 	{"fuzz", suite_fuzz},		{"config", suite_config}, {"tier", suite_tier},
-	{"classes", suite_classes},	{"load", suite_load},
+	{"classes", suite_classes},	{"load", suite_load},	  {"known", suite_known},
 };
 
 static unsigned int skipped, failed;

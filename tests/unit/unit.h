@@ -42,5 +42,6 @@ void suite_config(void);
 void suite_tier(void);
 void suite_classes(void);
 void suite_load(void);
+void suite_known(void);
 
 #endif
