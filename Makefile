@@ -80,7 +80,7 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(wildcard bpf/*.bpf.c))
-$(B)/daemon/kernel.o $(B)/daemon/kernel_sessions.o: $(SKELETONS)
+$(B)/daemon/kernel.o $(B)/daemon/kernel_hold.o $(B)/daemon/kernel_sessions.o: $(SKELETONS)
 $(B)/daemon/%.o: daemon/%.c $(HEADERS) | $(B)/daemon/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -isystem $(B) $(CFLAGS_ALL) -c $< -o $@

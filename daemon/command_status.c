@@ -77,6 +77,49 @@ static json_t *bucket_json(struct daemon *d, uint64_t now_ns)
 			 (double)b->tau1_ns / NSEC_PER_MSEC, "pressure", debt_ns > b->tau1_ns / 2);
 }
 
+/* Of all modes, families and classes. */
+static uint64_t sum_of(const struct history *all, enum verdict v, enum reason r)
+{
+	uint64_t sum = 0;
+
+	for (int m = 0; m < MODES; m++)
+		sum += all->judged[m][v][r];
+	return sum;
+}
+
+static json_t *waits_json(const struct counters *c)
+{
+	json_t *waits = json_array();
+
+	for (int n = 0; n < TIME_BUCKETS; n++)
+		json_array_append_new(waits, json_pack("{s:o, s:I}", "below_ms",
+						       n < TIME_BUCKETS - 1 ? json_integer(1LL << n)
+									    : json_null(),
+						       "count", (json_int_t)c->held[n]));
+	return waits;
+}
+
+/* The waiting room (pacing.h), and what it has done. */
+static json_t *hold_json(struct daemon *d, const struct counters *c, const struct history *all)
+{
+	const struct pacing *p = &d->pacing;
+	const struct hold_seen *room = &p->hold.seen;
+
+	return json_pack(
+		"{s:s, s:o, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:o}", "state",
+		!p->wanted ? "off"
+		: p->open  ? "on"
+			   : "deferring",
+		"problem", p->problem[0] ? json_string(p->problem) : json_null(), "device",
+		p->hold.name, "horizon_ms", (double)d->config.pace_horizon_ns / NSEC_PER_MSEC,
+		"wait_ms", (double)pacing_wait_ns(d) / NSEC_PER_MSEC, "waiting", (int)room->waiting,
+		"room", (int)room->limit, "held",
+		(json_int_t)sum_of(all, VERDICT_HOLD, REASON_CONNECTION_RATE), "released",
+		(json_int_t)room->released, "overflowed", (json_int_t)room->overflowed, "swallowed",
+		(json_int_t)sum_of(all, VERDICT_DROP, REASON_WAITING), "held_ms",
+		(double)c->held_ns / NSEC_PER_MSEC, "waits", waits_json(c));
+}
+
 /* The newest and the oldest tick that are remembered; rates are the difference. */
 static double rate_window(const struct daemon *d, const struct history **old,
 			  const struct history **new)
@@ -232,6 +275,7 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 	json_object_set_new(answer, "load", load_json(d));
 	json_object_set_new(answer, "limits", limits_json(d));
 	json_object_set_new(answer, "bucket", bucket_json(d, now_ns));
+	json_object_set_new(answer, "hold", hold_json(d, &c, &all));
 	json_object_set_new(answer, "rates", rates_json(d, mode));
 	json_object_set_new(answer, "totals", totals_json(&all, mode));
 	json_object_set_new(answer, "reasons", reasons_json(d, &all));

@@ -43,6 +43,13 @@
  *		  "delay_la": 0, "queue_la": 16.0, "refuse_la": 24.0},		(0: off)
  *	 "limits": {"connection-rate": "100/s", ...},		(every key of [limits], as config)
  *	 "bucket": {"debt_ms": 312.5, "burst_ms": 1990.0, "pressure": false},	(the global word)
+ *	 "hold": {"state": "off|on|deferring", "problem": null, "device": "slu-default",
+ *		  "horizon_ms": 800.0, "wait_ms": 120.0,	(of the next newcomer, if held)
+ *		  "waiting": 12, "room": 224,		(SYNs in the queue, and what it takes)
+ *		  "held": 900, "released": 890, "overflowed": 0, "swallowed": 31,
+ *		  "held_ms": 98000.0,			(all their waits together)
+ *		  "waits": [{"below_ms": 1, "count": 4}, ...]},	(null: the longest)
+ *		 (deferring: pace-horizon is set and nothing can be held; problem says why)
  *	 "rates": {"judged": 12.0, "pass": 11.0, "defer": 1.0, "hold": 0.0, "refuse": 0.0,
  *		   "drop": 0.0, "over_s": 10.0},		(a second, over the last over_s)
  *	 "totals": {"judged": 1234, "pass": ..., "defer": ..., "hold": ..., "refuse": ...,

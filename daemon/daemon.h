@@ -19,6 +19,7 @@
 #include "config.h"
 #include "control.h"
 #include "kernel.h"
+#include "pacing.h"
 #include "load.h"
 #include "sluice.h"
 #include "tier.h"
@@ -66,6 +67,7 @@ struct daemon {
 	char *setting[CONTROL_SETTINGS]; /* "section.key=value" of `set`; the main thread's alone */
 	size_t setting_count;
 	bool asked_by_root; /* the request at hand: may it name files that root reads or writes? */
+	struct pacing pacing; /* the main thread's alone */
 	bool stopping;
 	bool detached; /* nothing of ours is left in the kernel */
 };

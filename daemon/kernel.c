@@ -252,6 +252,7 @@ void kernel_close(struct kernel *k)
 {
 	if (!k)
 		return;
+	kernel_hold_release(k);
 	for (uint32_t i = 0; i < k->links; i++)
 		if (k->link[i].fd >= 0)
 			close(k->link[i].fd);
@@ -265,6 +266,11 @@ void kernel_close(struct kernel *k)
 int kernel_program_fd(const struct kernel *k)
 {
 	return bpf_program__fd(k->program->progs.sluice_gate);
+}
+
+int kernel_map_fd(const struct kernel *k, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(k->program->obj, name);
 }
 
 static int make_folder(const char *path, struct config_error *err)

@@ -8,8 +8,10 @@
 
 #include "control.h"
 #include "kernel.h"
+#include "kernel_tc.h"
 
 #define PIN_PATH_MAX 192
+#define HOOK_PREFIX  "hold-" /* pins of HOLD's tc links: <folder>/hold-<interface> */
 
 /* One interface, by the name of the config. */
 struct link {
@@ -20,10 +22,13 @@ struct link {
 	uint32_t changed_from; /* likewise: the enum xdp_mode that it had before; 0: not changed */
 	bool renamed;	       /* the interface has another name now, and the filter still */
 	bool wanted;	       /* named by the config */
+	struct tc_hook hook;   /* of HOLD's tc program */
+	bool hook_native;      /* it is the one for native XDP */
 };
 
 struct kernel {
 	struct gate_bpf *program;
+	struct hold_bpf *hold;		/* NULL until it is needed */
 	char folder[PIN_PATH_MAX];	/* /sys/fs/bpf/sluice/<instance> */
 	char maps_folder[PIN_PATH_MAX]; /* .../abi-<N> */
 	struct control *control;	/* mapped */
@@ -38,6 +43,13 @@ struct kernel {
 };
 
 int kernel_program_fd(const struct kernel *k);
+
+/* Of a map of the gate, by its name; -1: there is none. */
+int kernel_map_fd(const struct kernel *k, const char *name);
+
+/* Takes HOLD's tc program off one interface; lets go of all of them, which go on. */
+void kernel_hold_let_go(struct kernel *k, struct link *l);
+void kernel_hold_release(struct kernel *k);
 
 /* Pins every map of this load, in place of pins that it does not share. */
 int kernel_pin_maps(struct kernel *k, struct config_error *err);

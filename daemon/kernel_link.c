@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel_hold.h"
 #include "kernel_internal.h"
 #include "log.h"
 
@@ -209,7 +210,7 @@ static struct link *find_or_add(struct kernel *k, const char *name)
 	if (k->links == MAX_INTERFACES)
 		return NULL;
 	l = &k->link[k->links++];
-	*l = (struct link){.fd = -1};
+	*l = (struct link){.fd = -1, .hook = TC_HOOK_NONE};
 	snprintf(l->seen.name, sizeof(l->seen.name), "%s", name);
 	return l;
 }
@@ -312,6 +313,7 @@ static void drop_unwanted(struct kernel *k)
 		link_path(k, l->seen.name, path, sizeof(path));
 		unlink(path);
 		take_off(l);
+		kernel_hold_let_go(k, l);
 		log_line("%s: let go, the config no longer names it", l->seen.name);
 	}
 	k->links = kept;
@@ -329,11 +331,14 @@ static void drop_stale_pins(const struct kernel *k)
 		const char *name = entry->d_name + strlen(LINK_PREFIX);
 		bool known = false;
 
-		if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)))
+		/* HOLD's have a prefix of the same length, and go with the interface. */
+		if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) &&
+		    strncmp(entry->d_name, HOOK_PREFIX, strlen(HOOK_PREFIX)))
 			continue;
 		for (uint32_t i = 0; i < k->links; i++)
 			known |= !strcmp(k->link[i].seen.name, name);
-		if (!known && !unlinkat(dirfd(folder), entry->d_name, 0))
+		if (!known && !unlinkat(dirfd(folder), entry->d_name, 0) &&
+		    entry->d_name[0] == LINK_PREFIX[0])
 			log_line("%s: let go, the config no longer names it", name);
 	}
 	closedir(folder);
@@ -485,8 +490,10 @@ static void remove_folder(const char *path, const char *prefix)
 void kernel_detach(struct kernel *k)
 {
 	remove_folder(k->maps_folder, "");
+	remove_folder(k->folder, HOOK_PREFIX);
 	remove_folder(k->folder, LINK_PREFIX);
 	for (uint32_t i = 0; i < k->links; i++)
 		take_off(&k->link[i]);
+	kernel_hold_detach(k);
 	k->links = 0;
 }

@@ -229,6 +229,7 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 		return bad;
 	/* Nobody is to see, or to be judged by, a state without load and lease. */
 	controller_tick(d);
+	pacing_tend(d);
 	keep_for_run();
 	bad = -controller_start(d);
 	return bad ? fail(err, bad, "the controller's thread cannot be started: %s", strerror(-bad))
@@ -274,6 +275,7 @@ static void after_tick(struct daemon *d)
 	lease_until_ns = d->lease_until_ns;
 	interval_ns = d->config.metrics_interval_ns;
 	pthread_mutex_unlock(&d->lock);
+	pacing_tend(d);
 	if (tiers != shown)
 		files_tier(d, tiers);
 	shown = tiers;
@@ -317,6 +319,8 @@ static void run(struct daemon *d, int signal_fd)
 		if (set[POLL_CHANGED].revents && !eventfd_read(d->changed_fd, &ticks))
 			after_tick(d);
 		server_serve(d, set + POLL_SERVER, count);
+		if (pacing_is_due(d))
+			pacing_tend(d);
 		log_flush();
 	}
 }
@@ -338,6 +342,7 @@ static void end(struct daemon *d)
 {
 	server_close(d);
 	controller_stop(d);
+	pacing_end(d);
 	if (!d->detached) {
 		controller_leave(d);
 		log_line("ends; where the filter is attached it stays, with its static limits");

@@ -158,6 +158,58 @@ static void limits(FILE *out, struct daemon *d, uint64_t now_ns)
 		SECONDS(global->tau1_ns));
 }
 
+/* Bounds of the buckets are powers of two milliseconds: exact as they are printed. */
+static void waits(FILE *out, const struct daemon *d, const struct counters *c)
+{
+	uint64_t count = 0;
+
+	family(out, "sluice_hold_seconds", "histogram",
+	       "How long SYNs were held, as told when they came.");
+	for (int n = 0; n < TIME_BUCKETS; n++) {
+		count += c->held[n];
+		if (n < TIME_BUCKETS - 1)
+			fprintf(out,
+				"sluice_hold_seconds_bucket{name=\"%s\",le=\"%.3f\"} %" PRIu64 "\n",
+				d->instance, (double)(1 << n) / 1000, count);
+	}
+	fprintf(out, "sluice_hold_seconds_bucket{name=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
+		d->instance, count);
+	fprintf(out, "sluice_hold_seconds_sum{name=\"%s\"} %.6f\n", d->instance,
+		SECONDS(c->held_ns));
+	fprintf(out, "sluice_hold_seconds_count{name=\"%s\"} %" PRIu64 "\n", d->instance, count);
+}
+
+static void holding(FILE *out, struct daemon *d)
+{
+	const struct pacing *p = &d->pacing;
+	const struct hold_seen *room = &p->hold.seen;
+
+	family(out, "sluice_hold_horizon_seconds", "gauge",
+	       "pace-horizon: the longest that a SYN is held; 0: nothing is held.");
+	fprintf(out, "sluice_hold_horizon_seconds{name=\"%s\"} %.3f\n", d->instance,
+		SECONDS(d->config.pace_horizon_ns));
+	family(out, "sluice_hold_open", "gauge",
+	       "1 while SYNs may be held; 0 with a horizon above 0: the waiting room is not to be "
+	       "had, and they are deferred instead.");
+	fprintf(out, "sluice_hold_open{name=\"%s\"} %d\n", d->instance, p->open);
+	family(out, "sluice_hold_waiting", "gauge", "SYNs that waited at the last look.");
+	fprintf(out, "sluice_hold_waiting{name=\"%s\"} %u\n", d->instance, room->waiting);
+	family(out, "sluice_hold_wait_seconds", "gauge",
+	       "How long a newcomer would be held now; beyond the horizon it is deferred.");
+	fprintf(out, "sluice_hold_wait_seconds{name=\"%s\"} %.6f\n", d->instance,
+		SECONDS(pacing_wait_ns(d)));
+	family(out, "sluice_hold_released_total", "counter",
+	       "SYNs that left the waiting room in their turn, since it was made. Retransmits that "
+	       "were swallowed meanwhile: sluice_syns_judged_total with reason=waiting.");
+	fprintf(out, "sluice_hold_released_total{name=\"%s\"} %" PRIu64 "\n", d->instance,
+		room->released);
+	family(out, "sluice_hold_overflowed_total", "counter",
+	       "SYNs that the waiting room had no place for, since it was made: their next "
+	       "retransmit passes.");
+	fprintf(out, "sluice_hold_overflowed_total{name=\"%s\"} %" PRIu64 "\n", d->instance,
+		room->overflowed);
+}
+
 static void house(FILE *out, struct daemon *d)
 {
 	const struct kernel_interface *list;
@@ -208,8 +260,10 @@ char *metrics_text(struct daemon *d)
 	build(out, d);
 	if (!kernel_counters(d->kernel, &c)) {
 		judged(out, d, &c, mode_now);
+		waits(out, d, &c);
 		frames(out, d, &c);
 	}
+	holding(out, d);
 	tiers(out, d, now_ns, mode_now);
 	limits(out, d, now_ns);
 	house(out, d);

@@ -25,9 +25,8 @@ static const struct verdict_words {
 	const char *past;
 	const char *would;
 } verdicts[] = {
-	{"pass", "admitted", "would pass"},
-	{"defer", "deferred", "would defer"},
-	{"refuse", "refused", "would refuse"},
+	{"pass", "admitted", "would pass"},   {"hold", "held", "would hold"},
+	{"defer", "deferred", "would defer"}, {"refuse", "refused", "would refuse"},
 	{"drop", "dropped", "would drop"},
 };
 
@@ -183,6 +182,41 @@ static int show_bucket(struct view *v)
 		return -EPROTO;
 	screen_line(&v->screen, "%-*sowes %.1f ms of %.1f ms%s", SCREEN_LABEL, "bucket", debt,
 		    burst, pressure ? ", under pressure: more than half of its burst is used" : "");
+	return 0;
+}
+
+/* Whether SYNs are held, and how they fare; nothing where it is off. */
+static int show_hold(struct view *v)
+{
+	const char *state, *device;
+	struct words w = {.used = 0};
+	double horizon, wait, waits;
+	json_int_t held, swallowed, overflowed;
+	int waiting, room;
+	json_t *problem;
+
+	if (TAKE(v, "{s:{s:s, s:o, s:s, s:F, s:F, s:i, s:i, s:I, s:I, s:I, s:F}}", "hold", "state",
+		 &state, "problem", &problem, "device", &device, "horizon_ms", &horizon, "wait_ms",
+		 &wait, "waiting", &waiting, "room", &room, "held", &held, "swallowed", &swallowed,
+		 "overflowed", &overflowed, "held_ms", &waits))
+		return -EPROTO;
+	if (!strcmp(state, "off"))
+		return 0;
+	if (strcmp(state, "on"))
+		words_add(&w, "NOT HELD but deferred: %s",
+			  json_string_value(problem) ?: "the waiting room is being made");
+	else
+		words_add(&w, "%d waiting, a newcomer %.0f ms of at most %.0f ms", waiting, wait,
+			  horizon);
+	if (held)
+		words_add(&w,
+			  "; %" JSON_INTEGER_FORMAT " held so far for %.0f ms each, "
+			  "%" JSON_INTEGER_FORMAT " of their retransmits swallowed",
+			  held, waits / (double)held, swallowed);
+	if (overflowed)
+		words_add(&w, "; %" JSON_INTEGER_FORMAT " found no place in %s", overflowed,
+			  device);
+	screen_paragraph(&v->screen, "hold", 3, w.text);
 	return 0;
 }
 
@@ -426,8 +460,8 @@ static int show_interfaces(struct view *v)
 static int show_status(const json_t *answer)
 {
 	static int (*const sections[])(struct view * v) = {
-		show_head,  show_mode,	  show_tier,   show_load,   show_bucket,     show_limits,
-		show_table, show_reasons, show_frames, show_faults, show_interfaces,
+		show_head,   show_mode,	 show_tier,    show_load,   show_bucket, show_hold,
+		show_limits, show_table, show_reasons, show_frames, show_faults, show_interfaces,
 	};
 	struct view v = {.answer = answer};
 	size_t i;

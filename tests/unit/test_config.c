@@ -236,10 +236,10 @@ static const struct {
 	 "FILE:4: source-session-time = 2h: it is out of range; expected a duration such as"},
 	{IF "[limits]\nsource-session-time = 10ms\n",
 	 "FILE:4: source-session-time = 10ms is too short; expected 1s to 1h, or 0 for off"},
-	{IF "[limits]\npace-horizon = 2s\n",
-	 "FILE:4: pace-horizon = 2s: it is out of range; expected "
-	 "0, as holding is not built yet in this version; "
-	 "remove the line"},
+	{IF "[limits]\npace-horizon = 11s\n",
+	 "FILE:4: pace-horizon = 11s: it is out of range; expected a duration such as 800ms, up "
+	 "to 10s, as clients do not wait for ever, or 0 for off"},
+	{IF "[limits]\npace-horizon = 800\n", "FILE:4: pace-horizon = 800: "},
 	/* [known] */
 	{IF "[known]\nfile = known\n", "FILE:4: file = known: it does not begin with a slash; "
 				       "expected an absolute path"},

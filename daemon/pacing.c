@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "pacing.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "kernel_hold.h"
+#include "log.h"
+
+#define EMPTY_WAIT_NS  (12 * NSEC_PER_SEC) /* longer than any horizon: then it is taken away */
+#define EMPTY_LOOK_US  20000
+#define RETRY_NS       (60 * NSEC_PER_SEC) /* a driver without room for marks is tried again */
+#define LAG_ALLOWED_NS (20 * NSEC_PER_MSEC)
+
+/* What is read of the daemon under its lock. */
+struct facts {
+	struct hold_plan plan;
+	struct bucket global;
+	uint64_t unmarked;
+};
+
+static void note_problem(struct pacing *p, const char *sentence)
+{
+	if (strcmp(p->problem, sentence)) {
+		if (*sentence)
+			log_line("HOLD: %s; SYNs are deferred instead", sentence);
+		else
+			log_line("HOLD: works again");
+	}
+	snprintf(p->problem, sizeof(p->problem), "%s", sentence);
+}
+
+/* The bucket that is in force is known by its interval, as the controller has last seen it. */
+static const struct bucket *global_of(const struct daemon *d)
+{
+	return d->policy.global.t_ns == d->policy_t_ns ? &d->policy.global
+						       : &d->policy.global_queue;
+}
+
+static void look(struct daemon *d, struct facts *f)
+{
+	static struct counters c; /* the main thread's */
+
+	pthread_mutex_lock(&d->lock);
+	f->plan.t_ns = d->policy_t_ns;
+	f->plan.horizon_ns = d->config.pace_horizon_ns;
+	f->global = *global_of(d);
+	f->unmarked = kernel_counters(d->kernel, &c) ? d->pacing.unmarked : c.hold_unmarked;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void close_gate(struct daemon *d)
+{
+	struct pacing *p = &d->pacing;
+
+	pthread_mutex_lock(&d->lock);
+	kernel_hold_close(d->kernel);
+	pthread_mutex_unlock(&d->lock);
+	if (p->open)
+		p->closed_ns = kernel_now_ns();
+	p->open = false;
+}
+
+/*
+ * The rate has changed while SYNs wait. They leave at the new one, and where that is slower, later
+ * than they were told: until then their retransmits are still swallowed, and newcomers wait behind
+ * them. A retransmit that passed meanwhile would make two SYNs of one.
+ */
+static void follow_rate(struct daemon *d, const struct facts *f)
+{
+	struct pacing *p = &d->pacing;
+	uint64_t queue_ns = p->hold.seen.waiting * f->plan.t_ns, owed_ns;
+
+	pthread_mutex_lock(&d->lock);
+	if (p->t_ns && p->t_ns != f->plan.t_ns && p->hold.seen.waiting)
+		kernel_hold_drained(d->kernel,
+				    f->plan.t_ns > p->t_ns ? kernel_now_ns() + queue_ns : 0);
+	owed_ns = f->global.tau1_ns + queue_ns;
+	if (owed_ns > f->global.tau3_ns)
+		owed_ns = f->global.tau3_ns;
+	if (queue_ns && kernel_debt_ns(d->kernel) + 2 * f->plan.t_ns + LAG_ALLOWED_NS < owed_ns)
+		kernel_owe(d->kernel, owed_ns);
+	pthread_mutex_unlock(&d->lock);
+	p->t_ns = f->plan.t_ns;
+}
+
+/* A driver that has no room for the mark shows only when the first SYN is to be marked. */
+static bool marks_fail(struct pacing *p, const struct facts *f, struct config_error *err)
+{
+	uint64_t now_ns = kernel_now_ns();
+
+	if (p->open && f->unmarked != p->unmarked)
+		p->unmarked_ns = now_ns;
+	if (!p->unmarked_ns || now_ns - p->unmarked_ns >= RETRY_NS)
+		return false;
+	fail(err, -1,
+	     "an interface's driver leaves no room before a frame for the mark (XDP metadata): set "
+	     "xdp-mode=generic, or pace-horizon=0");
+	return true;
+}
+
+static int open_room(struct daemon *d, const struct facts *f, struct config_error *err)
+{
+	struct pacing *p = &d->pacing;
+	int bad = hold_keep(&p->hold, &f->plan, err);
+
+	if (bad)
+		return bad;
+	follow_rate(d, f);
+	/* Made just now, or made anew: its index is known when it is looked at again. */
+	if (!p->hold.seen.ifindex)
+		bad = hold_look(&p->hold, err);
+	pthread_mutex_lock(&d->lock);
+	if (!bad)
+		bad = kernel_hold_attach(d->kernel, err);
+	if (!bad)
+		kernel_hold_open(d->kernel, p->hold.seen.ifindex,
+				 kernel_now_ns() + PACING_LEASE_NS);
+	pthread_mutex_unlock(&d->lock);
+	return bad;
+}
+
+static void keep_open(struct daemon *d, const struct facts *f)
+{
+	struct pacing *p = &d->pacing;
+	struct config_error err = {};
+
+	p->standing = true;
+	if (marks_fail(p, f, &err) || open_room(d, f, &err)) {
+		close_gate(d);
+		note_problem(p, err.text);
+		return;
+	}
+	p->open = true;
+	note_problem(p, "");
+}
+
+/* Takes the room away that is not wanted any more, when nobody waits in it. */
+static void take_down(struct daemon *d)
+{
+	struct pacing *p = &d->pacing;
+	struct config_error err;
+
+	close_gate(d);
+	p->problem[0] = '\0';
+	if (!p->standing || hold_look(&p->hold, &err))
+		return;
+	if (p->hold.seen.waiting && kernel_now_ns() - p->closed_ns < EMPTY_WAIT_NS)
+		return;
+	pthread_mutex_lock(&d->lock);
+	kernel_hold_detach(d->kernel);
+	pthread_mutex_unlock(&d->lock);
+	p->standing = hold_remove(&p->hold) != 0;
+	p->t_ns = 0;
+}
+
+void pacing_tend(struct daemon *d)
+{
+	struct pacing *p = &d->pacing;
+	struct config_error err;
+	struct facts f;
+
+	if (d->detached)
+		return;
+	if (!p->hold.netlink) {
+		/* Whatever a predecessor had: at the first look it is kept or taken away. */
+		p->standing = true;
+		if (hold_open(&p->hold, d->instance, &err)) {
+			note_problem(p, err.text);
+			return;
+		}
+	}
+	look(d, &f);
+	p->wanted = f.plan.horizon_ns && f.plan.t_ns;
+	if (p->wanted)
+		keep_open(d, &f);
+	else
+		take_down(d);
+	p->unmarked = f.unmarked;
+}
+
+uint64_t pacing_wait_ns(struct daemon *d)
+{
+	uint64_t debt_ns = kernel_debt_ns(d->kernel), tau1_ns = global_of(d)->tau1_ns;
+
+	return d->pacing.open && debt_ns > tau1_ns ? debt_ns - tau1_ns : 0;
+}
+
+bool pacing_is_due(struct daemon *d)
+{
+	uint64_t t_ns, horizon_ns;
+
+	pthread_mutex_lock(&d->lock);
+	t_ns = d->policy_t_ns;
+	horizon_ns = d->config.pace_horizon_ns;
+	pthread_mutex_unlock(&d->lock);
+	return !d->detached &&
+	       (!!horizon_ns != d->pacing.wanted || (d->pacing.open && t_ns != d->pacing.t_ns));
+}
+
+void pacing_end(struct daemon *d)
+{
+	struct pacing *p = &d->pacing;
+	uint64_t until_ns = kernel_now_ns() + EMPTY_WAIT_NS;
+	struct config_error err;
+
+	if (!p->hold.netlink)
+		return;
+	if (!d->detached) {
+		close_gate(d);
+	} else if (p->standing) {
+		while (!hold_look(&p->hold, &err) && p->hold.seen.waiting &&
+		       kernel_now_ns() < until_ns)
+			usleep(EMPTY_LOOK_US);
+		hold_remove(&p->hold);
+	}
+	hold_close(&p->hold);
+}

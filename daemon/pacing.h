@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pacing.h - HOLD as the daemon sees it: keeps the waiting room as the config wants it, lets the
+ * gate hold only while it stands, and knows how it fares.
+ *
+ * The main thread's alone: rtnetlink may have to wait for others, and the lease may not.
+ */
+#ifndef PACING_H
+#define PACING_H
+
+#include "hold.h"
+
+#define PACING_LEASE_NS (5 * NSEC_PER_SEC) /* the gate holds for so long without a look */
+
+struct pacing {
+	struct hold hold;     /* the room, as last seen */
+	bool wanted;	      /* pace-horizon is not 0 */
+	bool open;	      /* the gate holds */
+	bool standing;	      /* there may be a room of ours that is not wanted any more */
+	uint64_t t_ns;	      /* the interval that the room was set to */
+	uint64_t closed_ns;   /* when the gate ceased to hold */
+	uint64_t unmarked;    /* SYNs that could not be marked, of the counters */
+	uint64_t unmarked_ns; /* when that was last seen to grow */
+	char problem[512];    /* why nothing is held though it is wanted: a sentence, or empty */
+};
+
+struct daemon;
+
+/* Sees to the room; after every tick and every change of the config. Takes the lock. */
+void pacing_tend(struct daemon *d);
+
+/* Is the rate of the room another than that of the bucket? Then it is to be tended now. */
+bool pacing_is_due(struct daemon *d);
+
+/* How long a newcomer would be held now; 0: not at all. The caller holds the lock. */
+uint64_t pacing_wait_ns(struct daemon *d);
+
+/* The daemon ends: the gate holds no more. What waits is still let out, by a room that stays; or,
+ * where the filter was detached, is waited for before the room is taken away. */
+void pacing_end(struct daemon *d);
+
+#endif

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""HOLD: SYNs that come too early wait in the kernel and leave in their turn, seen by real clients."""
+
+import time
+
+from lib.clients import clients, connect_now
+from lib.frames import Sniffer, syn_acks
+from lib.gate import Gate, limits, write
+from lib.room import DEVICE, Wire, fifo, stands, until
+from lib.scenario import scenario
+from lib.sink import sink
+from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
+
+EXACT = 0.020  # seconds that a turn may be off
+BOTH = (("IPv4", source_v4, server_v4()), ("IPv6", source_v6, server_v6()))
+
+
+def all_served(t, what, attempts):
+    return t.equal(f"{what}: served", sum(a.over is not None for a in attempts), len(attempts))
+
+
+def answers(t, what, seen):
+    """When each connect was answered, which must be in the order of their SYNs and once each."""
+    often = [len(a) for _, a in seen]
+    t.equal(f"{what}: SYN-ACKs to each", sorted(set(often)), [1])
+    ends = [a[0] if a else 1e9 for _, a in seen]
+    t.check(ends == sorted(ends), f"{what}: answered in the order of their SYNs")
+    return ends
+
+
+def turns(t, what, seen, burst, interval):
+    """Asserts that they were answered in order, a turn each behind the burst. Returns when."""
+    ends = answers(t, what, seen)
+    off = [end - max(0, n - burst + 1) * interval for n, end in enumerate(ends)]
+    t.check(max(map(abs, off)) <= EXACT,
+            f"{what}: furthest off its turn {max(off, key=abs) * 1000:.1f} ms")
+    return ends
+
+
+def at_once(t, what, net, sources, server, **options):
+    """All connect at once; returns what the wire has seen of it."""
+    wire = Wire(net)
+    all_served(t, what, connect_now(net, sources, server, **options))
+    return wire.finish()
+
+
+def gaps_of(ends):
+    return [b - a for a, b in zip(ends, ends[1:])]
+
+
+def reasons(gate):
+    """Judged SYNs by (verdict, reason)."""
+    return {(r["verdict"], r["reason"]): r["count"] for r in gate.status()["reasons"]}
+
+
+def order(t, xdp_mode):
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3, pace_horizon="5s"), xdp_mode=xdp_mode)
+    gate.start()
+    sniffer = Sniffer(net)
+    for family, source, server in BOTH:
+        time.sleep(2)  # the bucket is full again
+        turns(t, family, at_once(t, family, net, [source(n) for n in range(20)], server), 3, 0.2)
+    time.sleep(2)  # whatever would come out late
+    t.equal("SYN-ACKs for 40 connects", len(syn_acks(sniffer.finish())), 40)
+    t.equal("accepted by the server", len(served.finish()), 40)
+    count, queue = reasons(gate), fifo(net)
+    t.equal("held: all but the bursts", count["hold", "connection-rate"], 34)
+    if xdp_mode == "native":  # else Linux sees that its SYN is still on this machine, and waits
+        t.check(count["drop", "waiting"] >= 30, f"swallowed: {count['drop', 'waiting']}")
+    t.equal("through the queue: the held and the last of each burst", queue["out"], 36)
+    t.equal("waiting and dropped", queue["waiting"] + queue["drops"], 0)
+    hold = gate.status()["hold"]
+    t.equal("status: state, problem", (hold["state"], hold["problem"]), ("on", None))
+    t.equal("status: held", hold["held"], 34)
+    t.equal("status: released", hold["released"], 36)
+    t.equal("status: in the histogram", sum(w["count"] for w in hold["waits"]), 34)
+    t.between("status: waits together, seconds", hold["held_ms"] / 1000, 60.0, 62.0)
+
+
+@scenario(limit=60)
+def test_hold_order(t):
+    """20 connects at once with 5/s: in the order of their SYNs, one every 200 ms, none twice"""
+    order(t, "native")
+
+
+@scenario(limit=60)
+def test_hold_generic(t):
+    """The same in generic mode, where a SYN that has waited passes the filter again"""
+    order(t, "generic")
+
+
+@scenario(limit=60)
+def test_hold_book(t):
+    """The sendmail book's example: 12 connects, 3/s, burst 3 end in 3 s, a third of one apart"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("3/s", 3, pace_horizon="5s"))
+    gate.start()
+    for family, source, server in BOTH:
+        time.sleep(2)
+        seen = at_once(t, family, net, [source(n) for n in range(12)], server)
+        ends = turns(t, family, seen, 3, 1 / 3)
+        t.between(f"{family}: the last after seconds", ends[-1], 2.98, 3.02)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_thousand(t):
+    """1,000 connects at once with 1,000/s: none is lost, none deferred, the last after a second"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("1000/s", 20, pace_horizon="5s"))
+    gate.start()
+    ends = answers(t, "at once", at_once(t, "at once", net, [source_v4(n) for n in range(1000)],
+                                         server_v4()))
+    t.between("the last after seconds", ends[-1], 0.96, 1.06)
+    count = reasons(gate)
+    t.equal("deferred", count.get(("defer", "connection-rate"), 0), 0)
+    t.between("held", count["hold", "connection-rate"], 900, 980)
+    t.equal("lost in the queue", fifo(net)["drops"], 0)
+    t.equal("accepted by the server", len(served.finish()), 1000)
+
+
+def rate_changed(t, before, after, wait, low, high):
+    """A queue of 20 stands and the rate is changed: the rest leaves at the new one."""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits(f"{before}/s", 3, pace_horizon="10s"))
+    gate.start()
+    wire = Wire(net)
+    under_way = clients(net, [(0, source_v4(n), 0) for n in range(20)], server_v4())
+    time.sleep(wait)
+    done = gate.sluice("set", f"connection-rate={after}/s")
+    t.equal(f"set: {done.stdout.strip()}{done.stderr.strip()}", done.returncode, 0)
+    all_served(t, "all", under_way.result())
+    time.sleep(2)  # whatever would come out late
+    ends = answers(t, "all", wire.finish())
+    left = [end for end in ends if end > wait + 0.1 + 1 / min(before, after)]
+    t.check(len(left) >= 5, f"left after the change: {len(left)}")
+    t.between("smallest gap", min(gaps_of(left)), low, high)
+    t.between("largest gap", max(gaps_of(left)), low, high)
+    t.equal("through the queue", fifo(net)["out"], 18)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_faster(t):
+    """The rate is raised from 4/s to 20/s with a queue standing: it leaves at 20/s"""
+    rate_changed(t, 4, 20, 1.1, 0.035, 0.065)
+
+
+@scenario(limit=60)
+def test_hold_slower(t):
+    """The rate is lowered from 10/s to 3/s with a queue standing: it leaves at 3/s, none twice"""
+    rate_changed(t, 10, 3, 0.65, 0.318, 0.348)
+
+
+@scenario(limit=60)
+def test_hold_tier(t):
+    """The queue tier comes with a queue standing: it leaves at queue-rate from then on"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, pace_horizon="10s"), load={"queue-rate": "4/s"})
+    gate.start()
+    wire = Wire(net)
+    under_way = clients(net, [(0, source_v4(n), 0) for n in range(16)], server_v4())
+    time.sleep(0.65)
+    gate.sluice("tier", "queue")
+    all_served(t, "all", under_way.result())
+    left = [end for end in answers(t, "all", wire.finish()) if end > 0.65 + 0.25]
+    t.check(len(left) >= 5, f"left after the change: {len(left)}")
+    t.between("smallest gap", min(gaps_of(left)), 0.235, 0.265)
+    t.between("largest gap", max(gaps_of(left)), 0.235, 0.265)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_only_who_must(t):
+    """Below the rate nothing enters the queue; known and trusted senders do not wait behind it"""
+    net = Net()
+    served = sink(net)
+    known = write("known", "198.18.50.0/24\n")
+    trusted = write("trusted", "198.18.60.0/24\n")
+    gate = Gate(net, limits("5/s", 5, known=50, pace_horizon="5s"),
+                classes={"known": known, "trusted": trusted})
+    gate.start()
+    quiet = clients(net, [(n / 2.5, source_v4(n), 0) for n in range(10)], server_v4()).result()
+    all_served(t, "below the rate", quiet)
+    t.equal("of them through the queue", fifo(net)["out"], 0)
+    t.check(max(a.wait for a in quiet) < 0.05,
+            f"the longest wait {max(a.wait for a in quiet) * 1000:.1f} ms")
+    time.sleep(1)
+    crowd = clients(net, [(0, source_v4(n), 0) for n in range(25)], server_v4())
+    time.sleep(0.5)
+    let_in = connect_now(net, ["198.18.50.1", "198.18.60.1", "198.18.50.2", "198.18.60.2"],
+                         server_v4())
+    t.check(max(a.wait or 9 for a in let_in) < 0.05,
+            f"known and trusted: {max(a.wait or 9 for a in let_in) * 1000:.1f} ms")
+    all_served(t, "the crowd", crowd.result())
+    t.equal("through the queue: those that had to and the one before them", fifo(net)["out"], 21)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_monitor(t):
+    """Monitor holds nobody and counts whom enforce would have held"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3, pace_horizon="5s"), mode="monitor")
+    gate.start()
+    ends = answers(t, "all", at_once(t, "all", net, [source_v4(n) for n in range(20)],
+                                     server_v4()))
+    t.check(ends[-1] < 0.1, f"the last was answered after {ends[-1] * 1000:.1f} ms")
+    t.equal("counted as held", reasons(gate)["hold", "connection-rate"], 17)
+    t.equal("through the queue", fifo(net)["out"], 0)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_beyond(t):
+    """Beyond the horizon a SYN is deferred, and its retransmit does not queue behind the held"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, retry=40, pace_horizon="800ms"))
+    gate.start()
+    attempts = connect_now(net, [source_v4(n) for n in range(30)], server_v4())
+    all_served(t, "all", attempts)
+    count = reasons(gate)
+    t.between("held: 800 ms of 100 ms each", count["hold", "connection-rate"], 8, 9)
+    t.equal("deferred", count["defer", "connection-rate"], 30 - 3 - count["hold", "connection-rate"])
+    waits = sorted(a.wait for a in attempts)
+    t.check(waits[10] < 0.85, f"the eleventh waited {waits[10]:.3f} s")
+    t.check(waits[-1] < 1.2, f"the last was let in with its first retransmit: {waits[-1]:.3f} s")
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_off_and_on(t):
+    """HOLD is turned off with a queue standing: it runs empty before the room is taken away"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3, pace_horizon="5s"))
+    gate.start()
+    t.check(stands(net), f"{DEVICE} stands")
+    wire = Wire(net)
+    under_way = clients(net, [(0, source_v4(n), 0) for n in range(15)], server_v4())
+    time.sleep(0.5)
+    gate.sluice("set", "pace-horizon=0")
+    all_served(t, "those that waited", under_way.result())
+    turns(t, "those that waited", wire.finish(), 3, 0.2)
+    until("the room is gone", lambda: not stands(net))
+    late = connect_now(net, [source_v4(n) for n in range(8)], server_v4(), patience=20)
+    all_served(t, "those that come then", late)
+    t.check(reasons(gate)["defer", "connection-rate"] > 0, "and they were deferred")
+    gate.sluice("set", "pace-horizon=5s")
+    until("the room is back", lambda: gate.status()["hold"]["state"] == "on")
+    time.sleep(2)
+    seen = at_once(t, "on again", net, [source_v4(n) for n in range(10)], server_v4())
+    turns(t, "on again", seen, 3, 0.2)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_detach(t):
+    """detach with a queue standing: traffic passes at once, and what waited is still let out"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3, pace_horizon="5s"))
+    gate.start()
+    under_way = clients(net, [(0, source_v4(n), 0) for n in range(15)], server_v4())
+    time.sleep(0.5)
+    gate.sluice("detach")
+    free = connect_now(net, [source_v4(n) for n in range(20, 60)], server_v4())
+    t.check(max(a.wait for a in free) < 0.3, "newcomers pass at once")
+    all_served(t, "those that waited", under_way.result())
+    gate.process.wait(20)
+    t.check(not stands(net), f"{DEVICE} is gone")
+    served.finish()
