@@ -127,6 +127,10 @@ void import_no_known_share(struct import *i);
  */
 bool import_prefix(const char *word, char *out, size_t size);
 
+/* A line for one word of a list of clients, or a remark that it is no prefix. *shown counts them. */
+void import_list_word(struct import *i, const struct import_option *o, const char *word,
+		      unsigned int *shown);
+
 /*
  * Prints the config: sections, then the remarks. command is what was called, interface the one
  * that is proposed, NULL for none known. Returns 0 or -EIO.

@@ -2,24 +2,17 @@
 /*
  * Exim's configuration, its main section: all before the first "begin".
  *
- * spec.txt, chapter 6: macros are replaced in each physical line, in the order of their definition;
- * then .ifdef and .include are looked at; then a backslash at the end continues a line, over
- * comments. Whether a macro that Exim itself defines (_HAVE_..., _OPT_...) is there only the binary
- * knows: what hangs on one is named and not taken.
+ * An option is name = value, with hide before it; what hangs on one of Exim's own macros is named
+ * and not taken.
  */
-#include "import.h"
+#include "import_exim.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MACROS_MAX  512
-#define NESTING_MAX 32
-#define LOGICAL_MAX 65536      /* bytes of a line with those that continue it, macros replaced */
-#define WORK_MAX    (1U << 30) /* bytes that are searched for macros, so that it ends */
-#define LOAD_MAX    100000
-#define SHARE_MAX   90	/* percent: what known-share takes */
-#define WORDS_MAX   200 /* of a list that are shown */
+#define LOAD_MAX  100000
+#define SHARE_MAX 90 /* percent: what known-share takes */
 
 enum exim_option {
 	ACCEPT_MAX,
@@ -66,258 +59,15 @@ static const struct import_option options[] = {
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 
-struct macro {
-	const char *name, *value;
-};
-
-/* Of an .ifdef: what it says, and whether one of its branches was in force before. */
-enum truth { NO, MAYBE, YES };
-
-struct condition {
-	enum truth now, before;
-};
-
 struct exim {
 	struct import *i;
 	struct import_text *t;
+	struct exim_lines *lines;
 	struct import_option o[OPTIONS];
-	struct macro macro[MACROS_MAX];
-	size_t macros;
-	struct condition condition[NESTING_MAX];
-	size_t depth;
-	char line[LOGICAL_MAX], old[LOGICAL_MAX];
-	size_t used, work;
-	char *kept; /* values that outlive their line: as long as the text at most, see keep() */
-	size_t kept_used, kept_size;
-	bool full, over, begun;
+	bool begun; /* the main section is over */
 };
 
-/* A copy that lasts as long as the import. NULL when there is no room: macros can multiply text. */
-static char *keep(struct exim *e, const char *text)
-{
-	size_t size = strlen(text) + 1;
-	char *copy = e->kept + e->kept_used;
-
-	if (size > e->kept_size - e->kept_used) {
-		e->full = true;
-		return NULL;
-	}
-	memcpy(copy, text, size);
-	e->kept_used += size;
-	return copy;
-}
-
-/* --- macros and conditions ------------------------------------------------------------------------ */
-
-/* Appends n bytes at an offset of the logical line. */
-static bool append(char *out, size_t *used, const char *text, size_t n)
-{
-	if (*used + n >= LOGICAL_MAX)
-		return false;
-	memcpy(out + *used, text, n);
-	*used += n;
-	out[*used] = '\0';
-	return true;
-}
-
-/* Replaces one macro everywhere in the line from an offset on. Returns how often, or -1. */
-static int replace(struct exim *e, size_t from, const struct macro *m)
-{
-	const char *in = e->old, *found;
-	int times = 0;
-
-	e->work += e->used - from;
-	if (e->work > WORK_MAX)
-		return -1;
-	if (!strstr(e->line + from, m->name))
-		return 0;
-	memcpy(e->old, e->line + from, e->used - from + 1);
-	e->used = from;
-	for (; (found = strstr(in, m->name)); times++) {
-		if (!append(e->line, &e->used, in, (size_t)(found - in)) ||
-		    !append(e->line, &e->used, m->value, strlen(m->value)))
-			return -1;
-		in = found + strlen(m->name);
-	}
-	return append(e->line, &e->used, in, strlen(in)) ? times : -1;
-}
-
-/* All macros in the physical line that begins at an offset. Returns how often, or -1. */
-static int replace_all(struct exim *e, size_t from)
-{
-	int all = 0, times;
-
-	for (size_t n = 0; n < e->macros; n++) {
-		times = replace(e, from, &e->macro[n]);
-		if (times < 0)
-			return -1;
-		all += times;
-	}
-	return all;
-}
-
-static void define(struct exim *e, unsigned int line, char *text)
-{
-	char *value = strchr(text, '='), *name;
-	bool again;
-	size_t n;
-
-	if (!value) {
-		import_remark(e->i, e->t, line, text, "Not understood: NAME = value was expected.");
-		return;
-	}
-	*value++ = '\0';
-	again = *value == '=';
-	name = import_trim(text);
-	for (n = 0; n < e->macros && strcmp(e->macro[n].name, name); n++)
-		;
-	if (n == MACROS_MAX || (n < e->macros && !again)) {
-		import_remark(e->i, e->t, line, name,
-			      "Not understood: a macro that is defined before, or one too many.");
-		return;
-	}
-	name = n < e->macros ? (char *)e->macro[n].name : keep(e, name);
-	value = keep(e, import_trim(value + again));
-	if (!name || !value)
-		return;
-	e->macro[n] = (struct macro){name, value};
-	e->macros += n == e->macros;
-}
-
-/* What all conditions around a line say together. */
-static enum truth in_force(const struct exim *e)
-{
-	enum truth least = YES;
-
-	for (size_t n = 0; n < e->depth; n++)
-		if (e->condition[n].now < least)
-			least = e->condition[n].now;
-	return least;
-}
-
-static bool starts(const char *text, const char *word)
-{
-	size_t length = strlen(word);
-
-	return !strncmp(text, word, length) && !isalnum((unsigned char)text[length]) &&
-	       text[length] != '_';
-}
-
-/* names: how many macros were replaced in the line. An underscore begins one of Exim's own. */
-static enum truth judge(const char *rest, int names, bool negated)
-{
-	enum truth said = names > 0 ? YES : strstr(rest, " _") ? MAYBE : NO;
-
-	return negated ? YES - said : said;
-}
-
-static void branch(struct condition *c, enum truth said)
-{
-	c->now = c->before == YES ? NO : c->before == MAYBE && said == YES ? MAYBE : said;
-	if (c->now > c->before)
-		c->before = c->now;
-}
-
-/* .ifdef and its kin. Returns whether the line is one of them. */
-static bool take_condition(struct exim *e, const char *text, int names)
-{
-	bool negated = strstr(text, "ndef") == text + 3 || strstr(text, "ndef") == text + 5;
-	struct condition *c = e->depth ? &e->condition[e->depth - 1] : NULL;
-
-	if (starts(text, ".ifdef") || starts(text, ".ifndef")) {
-		if (e->depth == NESTING_MAX) {
-			e->over = true;
-			return true;
-		}
-		c = &e->condition[e->depth++];
-		*c = (struct condition){0};
-		branch(c, judge(text, names, negated));
-	} else if (starts(text, ".elifdef") || starts(text, ".elifndef")) {
-		if (c)
-			branch(c, judge(text, names, negated));
-	} else if (starts(text, ".else")) {
-		if (c)
-			branch(c, YES);
-	} else if (starts(text, ".endif")) {
-		e->depth -= !!e->depth;
-	} else {
-		return false;
-	}
-	return true;
-}
-
-/* --- lines ---------------------------------------------------------------------------------------- */
-
-/* Where macros are replaced in a physical line: not in the name that it defines. */
-static size_t behind_definition(const char *text)
-{
-	size_t name = 0, blanks;
-
-	while (isalnum((unsigned char)text[name]) || text[name] == '_')
-		name++;
-	blanks = strspn(text + name, " \t");
-	return isupper((unsigned char)*text) && text[name + blanks] == '=' ? name : 0;
-}
-
-/* A physical line whose macros are replaced. Returns whether it is passed over. */
-static bool is_directive(struct exim *e, unsigned int line, const char *text, int names)
-{
-	if (*text == '#' || take_condition(e, text, names) || in_force(e) == NO)
-		return true;
-	if (!starts(text, ".include") && !starts(text, ".include_if_exists"))
-		return false;
-	import_remark(e->i, e->t, line, text,
-		      "Not read: it may set options. Import that file too.");
-	return true;
-}
-
-/*
- * Adds the next physical line that says something to e->line, its blanks at both ends taken off.
- * Returns false behind the last one, or when a line cannot be read.
- */
-static bool add_physical(struct exim *e, unsigned int *number, bool first)
-{
-	size_t from = e->used;
-	char *text, *whole;
-	int names;
-
-	while ((text = import_line(e->t, number))) {
-		whole = import_trim(text);
-		if (*whole == '#' || (!*whole && first))
-			continue;
-		if (!append(e->line, &e->used, whole, strlen(whole)))
-			break;
-		names = replace_all(e, from + (first ? behind_definition(whole) : 0));
-		if (names < 0)
-			break;
-		if (!is_directive(e, *number, e->line + from, names))
-			return true;
-		e->used = from;
-		e->line[from] = '\0';
-	}
-	e->used = from;
-	e->line[from] = '\0';
-	e->over |= text != NULL;
-	return false;
-}
-
-/* A whole line, continuations joined. Returns it, or NULL behind the last. */
-static char *next_line(struct exim *e, unsigned int *number)
-{
-	unsigned int ignored;
-
-	e->used = 0;
-	if (!add_physical(e, number, true))
-		return NULL;
-	while (e->used && e->line[e->used - 1] == '\\') {
-		e->line[--e->used] = '\0';
-		if (!add_physical(e, &ignored, false))
-			break;
-	}
-	return import_trim(e->line);
-}
-
-static void take_option(struct exim *e, unsigned int line, char *text)
+static void take_option(struct exim *e, unsigned int line, char *text, enum exim_truth in_force)
 {
 	char *value = strchr(text, '='), *name, *kept;
 
@@ -329,8 +79,8 @@ static void take_option(struct exim *e, unsigned int line, char *text)
 	for (size_t n = 0; n < OPTIONS; n++) {
 		if (strcmp(e->o[n].name, name))
 			continue;
-		kept = keep(e, value ? import_trim(value) : "true");
-		if (in_force(e) == MAYBE)
+		kept = exim_keep(e->lines, value ? import_trim(value) : "true");
+		if (in_force == EXIM_MAYBE)
 			import_remark(e->i, e->t, line, name,
 				      "Not taken: it hangs on a macro that Exim itself defines or "
 				      "does not.");
@@ -352,28 +102,21 @@ static bool has_condition(const char *text, const char *name)
 
 static void read_lines(struct exim *e)
 {
+	enum exim_truth in_force;
 	unsigned int line;
 	char *text;
 
-	while ((text = next_line(e, &line))) {
-		if (starts(text, "begin"))
+	while ((text = exim_line(e->lines, &line, &in_force))) {
+		if (exim_starts(text, "begin"))
 			e->begun = true;
-		if (isupper((unsigned char)*text))
-			define(e, line, text);
-		else if (!e->begun)
-			take_option(e, line, text);
+		if (!e->begun)
+			take_option(e, line, text, in_force);
 		else if (has_condition(text, "ratelimit"))
 			import_remark(
 				e->i, e->t, line, text,
 				"A limit within an ACL, on sessions that are open: this stays "
 				"in Exim. The nearest before them is source-rate.");
-		if (e->full || e->over)
-			break;
 	}
-	if (e->full || e->over)
-		import_remark(e->i, e->t, e->t->line, "...",
-			      "Not understood from about here to the end of the file: macros that "
-			      "make it too long, or conditions nested too deep.");
 }
 
 /* --- values --------------------------------------------------------------------------------------- */
@@ -503,25 +246,6 @@ static void reserve_rows(struct exim *e)
 
 /* --- lists of hosts ------------------------------------------------------------------------------- */
 
-static void host_word(struct exim *e, const struct import_option *o, const char *word,
-		      unsigned int *shown)
-{
-	char prefix[64], setting[80];
-
-	if (!*word)
-		return;
-	if (!import_prefix(word, prefix, sizeof(prefix))) {
-		import_add(e->i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
-			   "Its word '%.60s' is no prefix: a name, a pattern, a lookup or a list, "
-			   "which Sluice's lists do not have. Write the addresses into the list.",
-			   word);
-		return;
-	}
-	snprintf(setting, sizeof(setting), "  %s", prefix);
-	if ((*shown)++ < WORDS_MAX)
-		import_add(e->i, IMPORT_CLASSES, IMPORT_PROPOSE, NULL, setting, NULL);
-}
-
 /*
  * "192.0.2.1 : 2001:db8::::1": words with colons between them, a colon within a word is doubled;
  * or "<; 192.0.2.1 ; 2001:db8::1" with another mark. Cuts it up in place; returns the next word.
@@ -561,10 +285,8 @@ static void host_rows(struct exim *e, enum exim_option which, const char *settin
 	}
 	import_add(e->i, IMPORT_CLASSES, IMPORT_PROPOSE, o, setting, "%s", why);
 	while ((word = next_word(&list, mark)))
-		host_word(e, o, word, &shown);
-	if (shown > WORDS_MAX)
-		import_add(e->i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
-			   "%u more of its prefixes are not shown.", shown - WORDS_MAX);
+		if (*word)
+			import_list_word(e->i, o, word, &shown);
 	free(copy);
 }
 
@@ -601,22 +323,14 @@ static void rows(struct exim *e)
 
 void import_exim(struct import *i, struct import_text *t)
 {
-	struct exim *e = calloc(1, sizeof(*e));
+	struct exim e = {.i = i, .t = t, .lines = exim_lines_open(i, t)};
 
-	if (e) {
-		e->kept_size = t->size * 2 + LOGICAL_MAX;
-		e->kept = malloc(e->kept_size);
-	}
-	if (!e || !e->kept) {
-		free(e);
+	if (!e.lines) {
 		i->no_memory = true;
 		return;
 	}
-	e->i = i;
-	e->t = t;
-	memcpy(e->o, options, sizeof(options));
-	read_lines(e);
-	rows(e);
-	free(e->kept);
-	free(e);
+	memcpy(e.o, options, sizeof(options));
+	read_lines(&e);
+	rows(&e);
+	exim_lines_close(e.lines);
 }

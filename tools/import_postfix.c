@@ -20,7 +20,6 @@
 #define RATE_MAX     1000000U  /* a second */
 #define BURST_MAX    10000000U /* as the config takes it */
 #define TABLE_MAX    16777216U
-#define PREFIXES_MAX 200 /* of a list that are shown */
 
 enum parameter {
 	PROCESS_LIMIT,
@@ -518,23 +517,6 @@ static void prefix_row(struct postfix *p, enum parameter which, const char *key,
 
 /* --- lists of clients ----------------------------------------------------------------------------- */
 
-static void list_word(struct postfix *p, const struct import_option *o, const char *word,
-		      unsigned int *shown)
-{
-	char prefix[64], setting[80];
-
-	if (!import_prefix(word, prefix, sizeof(prefix))) {
-		import_add(p->i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
-			   "Its word '%.60s' is no prefix: a file, a table, a name or a negation, "
-			   "which Sluice's lists do not have. Write the addresses into the list.",
-			   word);
-		return;
-	}
-	snprintf(setting, sizeof(setting), "  %s", prefix);
-	if ((*shown)++ < PREFIXES_MAX)
-		import_add(p->i, IMPORT_CLASSES, IMPORT_PROPOSE, NULL, setting, NULL);
-}
-
 /* A list of prefixes that a file of trusted ones could hold. */
 static void list_rows(struct postfix *p, enum parameter which, const char *why)
 {
@@ -548,10 +530,7 @@ static void list_rows(struct postfix *p, enum parameter which, const char *why)
 		   "%s Put the prefixes that deserve it into such a file, one a line:", why);
 	for (word = strtok_r(p->value, ", \t\n", &save); word;
 	     word = strtok_r(NULL, ", \t\n", &save))
-		list_word(p, o, word, &shown);
-	if (shown > PREFIXES_MAX)
-		import_add(p->i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
-			   "%u more of its prefixes are not shown.", shown - PREFIXES_MAX);
+		import_list_word(p->i, o, word, &shown);
 }
 
 /* -------------------------------------------------------------------------------------------------- */

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN_MAX 160 /* of the file's words in a remark */
-#define WIDTH	  96  /* a comment is wrapped here */
+#define SHOWN_MAX    160 /* of the file's words in a remark */
+#define PREFIXES_MAX 200 /* of a list that are shown */
+#define WIDTH	     96	 /* a comment is wrapped here */
 
 /* --- text ----------------------------------------------------------------------------------------- */
 
@@ -314,6 +315,28 @@ void import_sessions(struct import *i, const struct import_option *o, const char
 	} else {
 		import_add(i, IMPORT_LIMITS, IMPORT_SET, o, setting, "%s", why);
 	}
+}
+
+void import_list_word(struct import *i, const struct import_option *o, const char *word,
+		      unsigned int *shown)
+{
+	char prefix[64], setting[80];
+
+	if (!import_prefix(word, prefix, sizeof(prefix))) {
+		import_add(i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
+			   "Its word '%.60s' is no prefix: a name, a pattern, a file, a table or a "
+			   "negation, which Sluice's lists do not have. Write the addresses into "
+			   "the list.",
+			   word);
+		return;
+	}
+	snprintf(setting, sizeof(setting), "  %s", prefix);
+	if (++*shown <= PREFIXES_MAX)
+		import_add(i, IMPORT_CLASSES, IMPORT_PROPOSE, NULL, setting, NULL);
+	else if (*shown == PREFIXES_MAX + 1)
+		import_add(i, IMPORT_REMARKS, IMPORT_SAY, o, NULL,
+			   "It has more than %d prefixes, and the others are not shown.",
+			   PREFIXES_MAX);
 }
 
 void import_no_session_time(struct import *i)

@@ -160,6 +160,17 @@ def test_import_values(t):
         got, text = of("exim", "exim.conf", f"smtp_accept_max = {value}\n")
         t.check("max-sessions" not in got and "exim.conf:1" in text and "Not understood" in text,
                 f"  smtp_accept_max {value}")
+    for text, meant in (
+            (".ifdef _HAVE_X\nM = 1\n.endif\n.ifdef M\nsmtp_accept_max = 5\n.endif\n", None),
+            (".ifdef _HAVE_X\nM = 1\n.endif\n.ifndef M\nsmtp_accept_max = 5\n.endif\n", None),
+            (".ifndef _HAVE_X\nsmtp_accept_max = 5\n.else\nsmtp_accept_max = 6\n.endif\n", None),
+            ("M = 1\n.ifdef _HAVE_X\nM == 2\n.endif\nsmtp_accept_max = M0\n", None),
+            (".ifdef _X\n.elifdef M\n.else\n.endif\nsmtp_accept_max = 5\n", "5"),
+            ("A = 1\nB = A\n.ifdef C B\nsmtp_accept_max = B\\\n  A\n.endif\n", "11"),
+            ("A = x\nA == 7\nsmtp_accept_max = A\nbegin acl\nsmtp_accept_max = 3\n", "7")):
+        got, said = of("exim", "exim.conf", text)
+        t.equal(f"  {text!r}", got.get("max-sessions"), meant)
+        t.check(meant or re.search(r"Not (taken|understood)", said), "  and said")
     for value, meant in (("8.125", "8.13"), ("8.5", "8.50"), ("0.001", "0.01"), ("8.1234", None),
                          ("8.x", None), ("100001", None)):
         got, _ = of("exim", "exim.conf", f"smtp_load_reserve = {value}\n")
