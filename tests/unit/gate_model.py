@@ -3,13 +3,17 @@
 """A second opinion on the gate: the rules of its design in whole nanoseconds, written apart from gate.h.
 
 Reads a trace on standard input and prints one line for each SYN: verdict, reason, whether it was a
-retransmit of a deferred attempt, and the global, trusted, source and subnet words afterwards (0: none).
+retransmit of a deferred attempt, and the global, trusted, source and subnet words afterwards (0: none);
+then live sessions and pending attempts, and of its holder the word, up to when it is charged, its sessions.
 
     policy KEY=VALUE...                         rates are count/period_ns; 0/1 is off
     class NAME ADDRESS BITS                     32 hex digits, of 128 bits; the longest match wins
     force TIERS LEASE_UNTIL VALUE UNTIL         what the load says, the lease, a manual set and its end
     room UNTIL DRAINED                          the waiting room stands until; what waited has left by
+    backlog WAITING MOST | backlog none         the listener's accept queue from now on
+    learned NAME FAMILY SOURCE UNTIL            by the prefix that makes a source now
     syn NOW FAMILY SOURCE DEST SPORT DPORT ISN  FAMILY is 4 or 6
+    begin ... | end ...                         the same of the SYN whose session begins or ends
 """
 import sys
 
@@ -56,12 +60,33 @@ class Bucket:
         return min(self.tau["first"], may) if debt > self.most + 10 * MS else debt
 
 
+class SlotTime:
+    """What a source holds, and what the time of it costs: debt is charged when somebody looks."""
+
+    burst = 120 * SECOND
+
+    def __init__(self, now):
+        self.tat, self.charged, self.sessions = 0, now, 0
+
+    def settle(self, now, cost):
+        """cost: ns of debt for 65,536 ns of a session; 0 is off."""
+        if now <= self.charged:
+            return
+        elapsed = min(now - self.charged, 2 ** 40)
+        self.charged = now
+        if self.sessions and cost:
+            held = elapsed * min(self.sessions, 1024) // 65536
+            self.tat = min(max(self.tat, now) + held * cost, now + 2 * self.burst)
+
+
 class Model:
     def __init__(self):
         self.word = {"global": 0, "trusted": 0, "refuse": 0, "remember": 0}
         self.source, self.subnet = {}, {}
         self.admitted, self.deferred = {}, {}
-        self.classes = []
+        self.classes, self.learned = [], {}
+        self.live, self.pending, self.holders, self.sessions = 0, {}, {}, {}
+        self.backlog, self.let_in = None, (0, 0, 0)
         self.load_tiers, self.lease, self.manual, self.manual_end = 0, NEVER, 0, 0
         self.room_until, self.drained = NEVER, 0
 
@@ -81,6 +106,12 @@ class Model:
         self.bits = {("source", 4): 96 + n["source_v4"], ("source", 6): n["source_v6"],
                      ("subnet", 4): 96 + n["subnet_v4"], ("subnet", 6): n["subnet_v6"]}
 
+        most, share = n["sessions"], n["sessions"] * n["share"] // 100
+        self.most = {"known": most, "others": most - share}
+        self.pending_most = -(-most // 4)
+        self.own_most = n["per_source"]
+        self.slot_cost = 60 * SECOND * 65536 // n["minute"] if n["minute"] else 0
+
     def tiers(self, now):
         leased = now < self.lease
         if self.manual_end == NEVER:
@@ -88,6 +119,76 @@ class Model:
         if now < self.manual_end:
             return self.manual
         return self.load_tiers if leased else 0
+
+    def rank(self, now, family, source):
+        """The lists first; where they say nothing, what was learned and still holds."""
+        cls = self.listed(source)
+        name, until = self.learned.get(self.slot("source", family, source), ("", 0))
+        return name if cls == "unknown" and now < until else cls
+
+    def coming(self, now):
+        """Admitted attempts of this second and the nine before it that are no sessions yet."""
+        second = now // SECOND
+        return sum(self.pending.get(second - i, 0) for i in range(10))
+
+    def no_slot(self, now, known):
+        """None, or what becomes of a newcomer as there is no slot."""
+        if not self.most["known"]:
+            return None
+        most = self.most["known" if known else "others"]
+        if self.live >= most:
+            return "refused"
+        coming = 0 if known else min(self.coming(now), self.pending_most)
+        return "deferred" if self.live + coming >= most else None
+
+    def holds_too_much(self, now, family, source, known):
+        holder = self.holders.get(self.slot("source", family, source))
+        if not holder:
+            return None
+        if self.own_most and holder.sessions >= self.own_most * (2 if known else 1):
+            return "source-sessions"
+        if known or not self.slot_cost:
+            return None
+        holder.settle(now, self.slot_cost)
+        return "source-time" if holder.tat - now > SlotTime.burst else None
+
+    def waiting(self, now):
+        """In the accept queue, or about to be: what was let in within this step of the clock too."""
+        step, base, count = self.let_in
+        waiting = self.backlog[0]
+        return max(waiting, base + count) if step == now >> 20 else waiting
+
+    def queue_has_room(self, now, rank):
+        if not self.backlog:
+            return True
+        places = self.backlog[1] + 1  # sk_acceptq_is_full: one more than the backlog
+        mine = {"known": places, "waited": places * 9 // 10, "first": places // 2}[rank]
+        return self.waiting(now) < max(mine, 1)
+
+    def enters_queue(self, now):
+        if self.backlog and self.backlog[1]:
+            step, base, count = self.let_in
+            same = step == now >> 20
+            self.let_in = (step, base, count + 1) if same else (now >> 20, self.backlog[0], 1)
+
+    def begin(self, now, family, attempt):
+        seen = self.admitted.get(attempt)
+        if seen and not seen["established"]:
+            seen["established"] = True
+            second = seen["at"] // SECOND
+            self.pending[second] = max(self.pending.get(second, 0) - 1, 0)
+        self.live += 1
+        key = self.slot("source", family, attempt[0])
+        holder = self.holders.setdefault(key, SlotTime(now))
+        holder.settle(now, self.slot_cost)
+        holder.sessions += 1
+        self.sessions[attempt] = holder
+
+    def end(self, now, attempt):
+        self.live -= 1
+        holder = self.sessions.pop(attempt)
+        holder.settle(now, self.slot_cost)
+        holder.sessions -= 1
 
     def listed(self, address):
         best, name = -1, "unknown"
@@ -104,10 +205,10 @@ class Model:
         self.word[name] = now + debt + bucket.t
         return True
 
-    def refused(self, reason, now):
+    def refused(self, reason, now, waited=False):
         if self.take("refuse", self.refuse, now, self.refuse.tau["first"]):
-            return "REFUSE", reason, False
-        return "DEFER", reason, False
+            return "REFUSE", reason, waited
+        return "DEFER", reason, waited
 
     def retransmitted(self, attempt, now):
         """Of an admitted attempt: None if it is not, else what becomes of it."""
@@ -132,7 +233,7 @@ class Model:
 
     def judge(self, now, family, attempt):
         source = attempt[0]
-        cls = self.listed(source)
+        cls = self.rank(now, family, source)
         tiers = self.tiers(now)
         shared = self.queue if tiers & QUEUE else self.normal
 
@@ -154,12 +255,18 @@ class Model:
         if since is not None and now - since > 64 * SECOND:
             since = None
         waited = since is not None and now - since >= 500 * MS
-        if tiers & DELAY and cls != "known" and not waited:
+        slot = self.no_slot(now, cls == "known")
+        if slot == "refused":
+            return self.refused("sessions", now, waited)
+        reason = "sessions" if slot else self.holds_too_much(now, family, source, cls == "known")
+        if not reason and tiers & DELAY and cls != "known" and not waited:
             if since is not None or self.noted(attempt, now):
                 return "DEFER", "first-time", waited
 
         hold = self.hold if now < self.room_until and now < self.lease else 0
-        reason, owed = self.limits(now, family, source, cls, waited, shared, hold)
+        owed = 0
+        if not reason:
+            reason, owed = self.limits(now, family, source, cls, waited, shared, hold)
         if reason:
             if since is None:
                 self.noted(attempt, now)
@@ -169,8 +276,11 @@ class Model:
             waited and cls == "unknown" and shared.tau["waited"] > shared.tau["first"])
         wait = max(owed - shared.tau["first"], 0) if newcomer else 0
         held = bool(newcomer) and owed + shared.t > shared.tau["first"]
+        if self.most["known"]:
+            self.pending[now // SECOND] = self.pending.get(now // SECOND, 0) + 1
         turn = now + wait  # kept to 256 ns, as it lies beside a count
-        self.admitted[attempt] = {"at": now, "last": turn - turn % 256, "passes": 0, "held": held}
+        self.admitted[attempt] = {"at": now, "last": turn - turn % 256, "passes": 0, "held": held,
+                                  "established": False}
         if wait:
             return "HOLD", "connection-rate", waited
         return "PASS", "admitted", waited
@@ -200,6 +310,10 @@ class Model:
             may += hold
         if all_debt > may:
             return "connection-rate", 0
+        patience = cls if cls == "known" else "waited" if waited else "first"
+        if not self.queue_has_room(now, patience):
+            return "backlog", 0
+        self.enters_queue(now)
         self.word["global"] = now + all_debt + shared.t
         if self.per_subnet.t:
             self.subnet[net] = now + net_debt + self.per_subnet.t
@@ -216,15 +330,31 @@ class Model:
             self.load_tiers, self.lease, self.manual, self.manual_end = (int(x) for x in words[1:])
         elif words[0] == "room":
             self.room_until, self.drained = (int(x) for x in words[1:])
-        elif words[0] == "syn":
+        elif words[0] == "backlog":
+            self.backlog = None if words[1] == "none" else (int(words[1]), int(words[2]))
+        elif words[0] == "learned":
+            key = self.slot("source", int(words[2]), int(words[3], 16))
+            self.learned[key] = (words[1], int(words[4]))
+        elif words[0] in ("syn", "begin", "end"):
             now, family = int(words[1]), int(words[2])
             attempt = (int(words[3], 16), int(words[4], 16)) + tuple(int(x) for x in words[5:])
-            verdict, reason, again = self.judge(now, family, attempt)
-            print(verdict, reason, int(again), self.word["global"], self.word["trusted"],
-                  self.source.get(self.slot("source", family, attempt[0]), 0),
-                  self.subnet.get(self.slot("subnet", family, attempt[0]), 0))
+            if words[0] == "begin":
+                self.begin(now, family, attempt)
+            elif words[0] == "end":
+                self.end(now, attempt)
+            else:
+                self.answer(now, family, attempt)
         else:
             sys.exit("gate_model: not a line of a trace: " + " ".join(words))
+
+    def answer(self, now, family, attempt):
+        verdict, reason, again = self.judge(now, family, attempt)
+        own = self.slot("source", family, attempt[0])
+        holder = self.holders.get(own, SlotTime(0))
+        print(verdict, reason, int(again), self.word["global"], self.word["trusted"],
+              self.source.get(own, 0), self.subnet.get(self.slot("subnet", family, attempt[0]), 0),
+              "sessions", self.live, self.coming(now),
+              "holder", holder.tat, holder.charged, holder.sessions)
 
 
 def main():
