@@ -21,6 +21,14 @@ json_t *command_get(struct daemon *d, const json_t *request, struct config_error
 json_t *command_class_list(struct daemon *d, const json_t *request, struct config_error *err);
 json_t *command_sources(struct daemon *d, const json_t *request, struct config_error *err);
 
+/*
+ * All that begin with "known-"; and the part of a status answer that is about known senders. The
+ * main thread's, without the lock.
+ */
+json_t *command_known(struct daemon *d, const char *name, const json_t *request,
+		      struct config_error *err);
+json_t *command_known_status(const struct daemon *d);
+
 /* These read files first, and take the lock when they need it. */
 json_t *command_set(struct daemon *d, const json_t *request, struct config_error *err);
 json_t *command_class_load(struct daemon *d, const json_t *request, struct config_error *err);

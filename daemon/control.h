@@ -15,6 +15,11 @@
  *	{"command": "set", "settings": ["connection-rate=20/s", ...]}	(until the restart)
  *	{"command": "class-list", "class": "trusted", "offset": 0}	(class optional)
  *	{"command": "class-load", "class": "trusted", "file": "/path"}	(both optional: all anew)
+ *	{"command": "known-list", "source": "192.0.2.1", "offset": 0}	(both optional)
+ *	{"command": "known-add", "sources": ["192.0.2.1", ...], "check": true}
+ *					(check, optional: says what would be, and does nothing)
+ *	{"command": "known-forget", "source": "192.0.2.1"}	(or "all")
+ *	{"command": "known-mark", "source": "192.0.2.1", "mark": "good|bad", "for_s": 600}
  *	{"command": "sources"}		(for doctor: does one source have most of the traffic?)
  *	{"command": "reload"}
  *	{"command": "detach"}
@@ -26,6 +31,13 @@
  *		    (given: written somewhere; set: by hand, until the next start)
  *	class-list: "prefixes": [{"prefix": "192.0.2.0/24", "class": "trusted"}, ...],
  *		    "count": 3, "next": null	(or the offset of the next page)
+ *	known-list: "sources": [{"source": "192.0.2.1/32", "state": "known", "days": 5,
+ *				"seen_s": 120, "until_s": 5183880}, ...], "count": 3, "next": null
+ *		    (state: candidate, known, good, added, bad; of one source that is asked for also
+ *		    none. days: good ones that have counted; seen_s: since its last good session,
+ *		    null: none; until_s: until the state ends, null: never)
+ *	known-add:  with check: "fresh": 12 (that would need a place), "room": 65000 (places), "bad":
+ *		    null, or {"index": 3, "error": "a sentence"} of the first that is no source
  *	sources:    "sources": 120, "top": "192.0.2.7", "top_share": 0.93, "connections": 800.0
  *		    (recent connections: what the buckets still owe; top null while none does)
  *
@@ -69,6 +81,7 @@
 #define CONTROL_ANSWER_MAX  (1 << 20) /* of a status answer; a client reads no more */
 #define CONTROL_PAGE	    5000      /* prefixes in one answer */
 #define CONTROL_SETTINGS    64	      /* that `set` keeps until the restart */
+#define CONTROL_SOURCES	    900	      /* that one known-add takes: each of up to 63 bytes fits */
 #define CONTROL_TIMEOUT_MS  2000
 #define CONTROL_CLIENTS	    64
 #define RUNTIME_FOLDER	    "/run/sluice"	 /* /<name>/control, /tier, /queue, /lease */

@@ -43,6 +43,7 @@ struct daemon {
 	size_t override_count;
 	struct config_facts facts;
 	struct kernel *kernel;
+	struct known *known; /* the main thread's alone; see known.h */
 	uint64_t started_ns;
 	int changed_fd; /* eventfd: the controller has ticked */
 
@@ -71,6 +72,9 @@ struct daemon {
 	bool stopping;
 	bool detached; /* nothing of ours is left in the kernel */
 };
+
+/* Known senders were changed by hand: tells the kernel. The main thread's, without the lock. */
+void daemon_known_changed(struct daemon *d);
 
 /* --- controller.c --- */
 

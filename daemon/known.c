@@ -506,9 +506,9 @@ size_t known_forget_all(struct known *k)
 	return count;
 }
 
-bool known_has_room(const struct known *k, size_t more)
+size_t known_room(const struct known *k)
 {
-	return more <= k->most - k->heap_size + k->counts.now[STANDING_CANDIDATE];
+	return k->most - k->heap_size + k->counts.now[STANDING_CANDIDATE];
 }
 
 /* --- looked at -------------------------------------------------------------------------------- */

@@ -33,9 +33,8 @@
  *
  * How the daemon uses it (all on the thread that may wait):
  *
- *	start		known_open(), known_load() and log what it says; then, for each key that the
- *			kernel's map still has from before: known_get() or delete it; then write out
- *			the changes
+ *	start		known_open(), known_load() and log what it says; then empty the kernel's map
+ *			of what it has from before, and write out the changes: all are told anew
  *	session end	known_session_end()
  *	every tick	known_expire(k, boot_ns, KNOWN_MOST / 16); then known_next_change() until it
  *			returns false, each into the map `learned`
@@ -153,8 +152,8 @@ int known_forget(struct known *k, const struct prefix_key *key, uint64_t boot_ns
 /* Forgets all. Returns how many there were. */
 size_t known_forget_all(struct known *k);
 
-/* Would so many new sources by hand find room, candidates giving way? */
-bool known_has_room(const struct known *k, size_t more);
+/* How many new sources by hand would find room, candidates giving way. */
+size_t known_room(const struct known *k);
 
 /* Lets go of sources whose time is over, at most budget of them. Returns how many it looked at. */
 size_t known_expire(struct known *k, uint64_t boot_ns, size_t budget);
