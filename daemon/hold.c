@@ -76,7 +76,7 @@ int hold_open(struct hold *h, const char *instance, struct config_error *err)
 	*h = (struct hold){};
 	snprintf(h->instance, sizeof(h->instance), "%s", instance);
 	hold_name(instance, h->name);
-	h->netlink = netlink_open();
+	h->netlink = netlink_open(NETLINK_ROUTE);
 	if (!h->netlink)
 		return fail(err, -errno, "no netlink socket is to be had: %s", strerror(errno));
 	return 0;

@@ -170,7 +170,7 @@ static int take_filter(const struct nlmsghdr *h, void *data)
 /* Lists the filters of one direction. No clsact qdisc is no filter. */
 static int filter_look(uint32_t ifindex, enum tc_direction direction, struct filter *f)
 {
-	struct mnl_socket *s = netlink_open();
+	struct mnl_socket *s = netlink_open(NETLINK_ROUTE);
 	char buffer[NETLINK_REQUEST_BYTES];
 	struct nlmsghdr *h;
 	struct tcmsg *t;

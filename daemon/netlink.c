@@ -11,10 +11,10 @@
 #define ANSWER_BYTES 32768 /* what the kernel fills at most for one part of a dump */
 #define PARTS_MOST   4096  /* of an answer */
 
-struct mnl_socket *netlink_open(void)
+struct mnl_socket *netlink_open(int bus)
 {
 	struct timeval wait = {.tv_sec = WAIT_S};
-	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct mnl_socket *s = mnl_socket_open2(bus, SOCK_CLOEXEC);
 
 	if (!s)
 		return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * netlink.h - one question to the kernel's rtnetlink, and its answer.
+ * netlink.h - one question to the kernel over netlink, and its answer.
  */
 #ifndef NETLINK_H
 #define NETLINK_H
@@ -11,8 +11,11 @@
 /* Room for any request of ours; answers have a buffer of their own. */
 #define NETLINK_REQUEST_BYTES 1024
 
-/* An open socket that never waits longer than two seconds; NULL with errno. mnl_socket_close(). */
-struct mnl_socket *netlink_open(void);
+/*
+ * An open socket of a bus (NETLINK_ROUTE, NETLINK_SOCK_DIAG) that never waits longer than two
+ * seconds; NULL with errno. mnl_socket_close().
+ */
+struct mnl_socket *netlink_open(int bus);
 
 /* Starts a request in a buffer of NETLINK_REQUEST_BYTES, with `size` zeroed bytes of header behind
  * the netlink one, whose address goes to *header. NLM_F_REQUEST and NLM_F_ACK are added. */
