@@ -231,11 +231,23 @@ def test_import_packaged(t):
         raise Skip("no MTA is installed, and no root of scripts/mta-roots is there")
 
 
-def inside(mta, *words, feed=b""):
-    """Runs a program of an MTA's root, with DATA in its /mnt. Returns the lines that it says."""
-    done = subprocess.run(["chroot", os.path.join(ROOTS, mta), *words], input=feed,
-                          capture_output=True, timeout=30)
-    return done.stdout.decode()
+MS_RDONLY, MS_REMOUNT = 1, 32
+
+
+def enter(mta):
+    """The root of an MTA, read-only and with DATA in its /mnt, for this scenario alone."""
+    root = os.path.join(WORK, mta)
+    os.mkdir(root)
+    kernel.mount(os.path.join(ROOTS, mta), root, None, kernel.MS_BIND)
+    kernel.mount(DATA, root + "/mnt", None, kernel.MS_BIND)
+    kernel.mount(None, root, None, kernel.MS_BIND | MS_REMOUNT | MS_RDONLY)
+    return root
+
+
+def inside(root, *words, feed=b""):
+    """Runs a program of an MTA. Returns what it says."""
+    return subprocess.run(["chroot", root, *words], input=feed, capture_output=True,
+                          timeout=30).stdout.decode()
 
 
 @scenario(limit=60)
@@ -243,24 +255,22 @@ def test_import_as_the_mta(t):
     """m4, postconf and exim themselves read the test's files as import does"""
     if not all(os.path.isdir(os.path.join(ROOTS, m)) for m in ("sendmail", "postfix", "exim")):
         raise Skip("the roots of scripts/mta-roots are not there")
-    for mta in ("postfix", "exim"):
-        kernel.mount(DATA, os.path.join(ROOTS, mta, "mnt"), None, kernel.MS_BIND)
-
+    sendmail, postfix, exim = enter("sendmail"), enter("postfix"), enter("exim")
     source = os.path.join(DATA, "sendmail.mc")
     with open(source, "rb") as f:
-        made = write("made.cf", inside("sendmail", "m4", "-", feed=f.read()))
+        made = write("made.cf", inside(sendmail, "m4", "-", feed=f.read()))
     t.equal("the sendmail.cf that m4 makes of sendmail.mc means",
             settings(imported(t, "sendmail", made)), settings(imported(t, "sendmail", source)))
 
-    said = inside("postfix", "postconf", "-c", "/mnt", "-x", "-h", "default_process_limit",
+    said = inside(postfix, "postconf", "-c", "/mnt", "-x", "-h", "default_process_limit",
                   "smtpd_client_connection_rate_limit", "anvil_rate_time_unit", "mynetworks",
                   "smtpd_client_event_limit_exceptions").splitlines()
     networks = "127.0.0.0/8, 192.0.2.0/24 [::1]/128 !192.0.2.9 hash:/etc/postfix/network_table"
     t.equal("postconf", said, ["250", "30", "1h", networks, networks])
-    said = inside("postfix", "postconf", "-c", "/mnt", "-P")
+    said = inside(postfix, "postconf", "-c", "/mnt", "-P")
     t.check("count_limit = 10" in said, f"postconf -P: {said.splitlines()}")
 
-    said = inside("exim", "exim4", "-C", "/mnt/exim.conf", "-bP", "smtp_accept_max",
+    said = inside(exim, "exim4", "-C", "/mnt/exim.conf", "-bP", "smtp_accept_max",
                   "smtp_accept_reserve", "smtp_load_reserve", "queue_only_load",
                   "smtp_reserve_hosts").splitlines()
     t.equal("exim -bP", said, [

@@ -112,7 +112,7 @@ def test_manual_examples(t):
     for text in examples:
         path = write("example.conf", text)
         done = subprocess.run([SLUICED, "-n", "-f", path], capture_output=True, text=True, timeout=10)
-        t.check(done.returncode == 0, f"{' '.join(text.split())[:60]}...: {done.stdout}{done.stderr}")
+        t.check(done.returncode == 0, f"{' '.join(text.split())[:60]}...: {(done.stdout + done.stderr).strip()}")
 
     gate = Gate(Net(), OPEN)
     gate.start()
