@@ -68,7 +68,7 @@ struct import_option {
 	unsigned int others; /* settings that this one replaced */
 };
 
-/* --- import_rows.c: what every parser needs ------------------------------------------------------- */
+/* --- import_rows.c: what every parser needs --------------------------------------------------- */
 
 /*
  * Is it text, and has it no line too long? Returns 0, or -EINVAL with one sentence. Also makes
@@ -127,7 +127,7 @@ void import_no_known_share(struct import *i);
  */
 bool import_prefix(const char *word, char *out, size_t size);
 
-/* A line for one word of a list of clients, or a remark that it is no prefix. *shown counts them. */
+/* A row for one word of a list of clients, or a remark that it is no prefix; *shown counts. */
 void import_list_word(struct import *i, const struct import_option *o, const char *word,
 		      unsigned int *shown);
 
@@ -139,7 +139,7 @@ int import_print(const struct import *i, FILE *f, const char *command, const cha
 
 void import_free(struct import *i);
 
-/* --- the formats ---------------------------------------------------------------------------------- */
+/* --- the formats ------------------------------------------------------------------------------ */
 
 /* The rows of the table of sendmail's options: import_sendmail.c. */
 enum sendmail_option {

@@ -119,7 +119,7 @@ static void read_lines(struct exim *e)
 	}
 }
 
-/* --- values --------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 /* A number of Exim: a leading 0 would make it octal, a letter would multiply it. */
 static bool number_of(const char *text, uint32_t *n)
@@ -212,7 +212,7 @@ static void load_row(struct exim *e, enum exim_option which, const char *key, co
 	import_add(e->i, IMPORT_LOAD, IMPORT_SET, o, setting, "%s", why);
 }
 
-/* Of the sessions, those that are kept for the hosts of smtp_reserve_hosts; in whole percent, up. */
+/* Of the sessions, those kept for the hosts of smtp_reserve_hosts; in whole percent, up. */
 static void reserve_rows(struct exim *e)
 {
 	const struct import_option *o = &e->o[ACCEPT_RESERVE], *all = &e->o[ACCEPT_MAX];
@@ -244,7 +244,7 @@ static void reserve_rows(struct exim *e)
 	}
 }
 
-/* --- lists of hosts ------------------------------------------------------------------------------- */
+/* --- lists of hosts --------------------------------------------------------------------------- */
 
 /*
  * "192.0.2.1 : 2001:db8::::1": words with colons between them, a colon within a word is doubled;
@@ -290,7 +290,7 @@ static void host_rows(struct exim *e, enum exim_option which, const char *settin
 	free(copy);
 }
 
-/* -------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static void rows(struct exim *e)
 {

@@ -57,7 +57,7 @@ char *exim_keep(struct exim_lines *l, const char *text)
 	return copy;
 }
 
-/* --- macros and conditions ------------------------------------------------------------------------ */
+/* --- macros and conditions -------------------------------------------------------------------- */
 
 /* Appends n bytes at an offset of the logical line. */
 static bool append(char *out, size_t *used, const char *text, size_t n)
@@ -211,7 +211,7 @@ static bool take_condition(struct exim_lines *l, const char *text, int names)
 	return true;
 }
 
-/* --- lines ---------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 /* Where macros are replaced in a physical line: not in the name that it defines. */
 static size_t behind_definition(const char *text)

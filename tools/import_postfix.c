@@ -90,7 +90,7 @@ struct postfix {
 	const char *most;   /* maxproc, as it stands there */
 };
 
-/* --- lines ---------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 /* A line with those that continue it, joined in place; "" for one that says nothing. */
 static char *next_line(struct import_text *t, unsigned int *number)
@@ -150,7 +150,7 @@ static void read_main(struct postfix *p, struct import_text *t)
 			take_setting(p, t, line, text);
 }
 
-/* --- master.cf ------------------------------------------------------------------------------------ */
+/* --- master.cf -------------------------------------------------------------------------------- */
 
 /* "smtp", "25", "192.0.2.1:smtp", "[::]:25" */
 static bool is_port_25(const char *service)
@@ -248,7 +248,7 @@ static void read_master(struct postfix *p, struct import_text *t)
 			take_service(p, t, line, text);
 }
 
-/* --- values --------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static const char *value_of(const struct postfix *p, const char *name, size_t length)
 {
@@ -328,7 +328,7 @@ static bool number_known(struct postfix *p, const struct import_option *o, const
 	return false;
 }
 
-/* --- the rate of a source ------------------------------------------------------------------------- */
+/* --- the rate of a source --------------------------------------------------------------------- */
 
 /* "60s", "1m", "1": in seconds. Returns whether it is understood; the default is 60s. */
 static bool unit_known(struct postfix *p, uint32_t *seconds)
@@ -435,7 +435,7 @@ static void source_rows(struct postfix *p)
 			   "one address may open 60 a minute.");
 }
 
-/* --- sessions ------------------------------------------------------------------------------------- */
+/* --- sessions --------------------------------------------------------------------------------- */
 
 static void most_sessions(struct postfix *p, const struct import_option *o, uint32_t n)
 {
@@ -515,7 +515,7 @@ static void prefix_row(struct postfix *p, enum parameter which, const char *key,
 		import_add(p->i, IMPORT_LIMITS, IMPORT_SET, o, setting, NULL);
 }
 
-/* --- lists of clients ----------------------------------------------------------------------------- */
+/* --- lists of clients ------------------------------------------------------------------------- */
 
 /* A list of prefixes that a file of trusted ones could hold. */
 static void list_rows(struct postfix *p, enum parameter which, const char *why)
@@ -533,7 +533,7 @@ static void list_rows(struct postfix *p, enum parameter which, const char *why)
 		import_list_word(p->i, o, word, &shown);
 }
 
-/* -------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 static void rows(struct postfix *p)
 {

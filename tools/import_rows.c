@@ -12,7 +12,7 @@
 #define PREFIXES_MAX 200 /* of a list that are shown */
 #define WIDTH	     96	 /* a comment is wrapped here */
 
-/* --- text ----------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static int refuse(char *err, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -174,7 +174,7 @@ bool import_prefix(const char *word, char *out, size_t size)
 	return snprintf(out, size, "%s/%u", text, bits) < (int)size;
 }
 
-/* --- rows ----------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 /* Copies in as one line of ASCII, other bytes as \xNN, cut with "..." where it does not fit. */
 static void show(char *out, size_t size, const char *in)
@@ -353,7 +353,7 @@ void import_no_known_share(struct import *i)
 		   "could not take the last fifth.");
 }
 
-/* --- print ---------------------------------------------------------------------------------------- */
+/* --- print ------------------------------------------------------------------------------------ */
 
 /* Words of a comment, wrapped. lead stands before each line. */
 static void print_words(FILE *f, const char *lead, const char *text)

@@ -64,7 +64,7 @@ bool sendmail_feature(struct import *i, const struct import_text *t, unsigned in
 	return false;
 }
 
-/* The value of one key of "Name=MTA, Port=smtp, children=40"; daemon.c looks at its first letter. */
+/* The value of a key of "Name=MTA, Port=smtp, children=40", by its first letter as daemon.c. */
 static bool listener_has(const char *value, const char *letters, const char **of)
 {
 	for (; *value; value += *value == ',') {
@@ -131,7 +131,7 @@ void sendmail_option_line(struct import *i, struct import_option o[SENDMAIL_OPTI
 	}
 }
 
-/* --- what they mean ------------------------------------------------------------------------------- */
+/* --- what they mean --------------------------------------------------------------------------- */
 
 static void rate_rows(struct import *i, const struct import_option *o)
 {
@@ -297,7 +297,7 @@ void sendmail_rows(struct import *i, const struct import_option o[SENDMAIL_OPTIO
 	import_no_counterparts(i, o, SENDMAIL_OPTIONS);
 }
 
-/* --- sendmail.cf ---------------------------------------------------------------------------------- */
+/* --- sendmail.cf ------------------------------------------------------------------------------ */
 
 /* A line with those that continue it, joined in place. */
 static char *next_line(struct import_text *t, unsigned int *number)

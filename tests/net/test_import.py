@@ -36,8 +36,8 @@ MEANT = {
 NAMED = {
     "sendmail.cf": {8: "children=12", 18: "more than once", 19: "ConnectionRateWindowSize",
                     21: "ClientRate:"},
-    "sendmail.mc": {4: "more than once", 7: "Not read", 15: "with its unit", 16: "within another call",
-                    17: "banner"},
+    "sendmail.mc": {4: "more than once", 7: "Not read", 15: "with its unit",
+                    16: "within another call", 17: "banner"},
     "main.cf": {13: "hash:/etc/postfix/network_table", 16: "smtpd_timeout", 17: "message_rate"},
     "master.cf": {5: "-o { name = value }"},
     "exim.conf": {15: "plain number", 17: "*.example.org", 25: "hangs on a macro", 27: "deliveries",
@@ -186,7 +186,8 @@ def test_import_bad_input(t):
              (SLUICE, "0x"), (write("nul.cf", "a\0b\n"), "nul.cf:1: there is a byte 0x00"),
              (write("long.cf", "\n" + long_line), "long.cf:2: the line is longer"),
              (write("bell.cf", "a\nb\a\n"), "bell.cf:2: there is a byte 0x07"),
-             ("/dev/zero", "larger than 4 MiB"), (write("big", "# a line\n" * 500000), "larger than"),
+             ("/dev/zero", "larger than 4 MiB"),
+             (write("big", "# a line\n" * 500000), "larger than 4 MiB"),
              (write("\x1b[2J.cf", "\0"), "\\x1b[2J.cf")]
     for path, words in cases:
         for mta in ("postfix", "exim", "sendmail"):

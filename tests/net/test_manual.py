@@ -105,20 +105,25 @@ def test_manual(t):
             set(re.findall(r"Fl ([a-z])\b", page("sluiced.8"))), set())
 
 
+def displays(name):
+    """The texts of a page that stand there as they would be typed."""
+    return re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page(name), flags=re.M | re.S)
+
+
 @scenario(limit=60)
 def test_manual_examples(t):
     """The examples of the man pages run as they stand there"""
-    examples = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page("sluice.conf.5"), flags=re.M | re.S)
-    for text in examples:
-        path = write("example.conf", text)
-        done = subprocess.run([SLUICED, "-n", "-f", path], capture_output=True, text=True, timeout=10)
-        t.check(done.returncode == 0, f"{' '.join(text.split())[:60]}...: {(done.stdout + done.stderr).strip()}")
+    for text in displays("sluice.conf.5"):
+        done = subprocess.run([SLUICED, "-n", "-f", write("example.conf", text)],
+                              capture_output=True, text=True, timeout=10)
+        said = (done.stdout + done.stderr).strip()
+        t.check(done.returncode == 0, f"{' '.join(text.split())[:60]}...: {said}")
 
     gate = Gate(Net(), OPEN)
     gate.start()
     commands = []
     for name in ("sluice.8", "sluiced.8"):
-        for text in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page(name), flags=re.M | re.S):
+        for text in displays(name):
             commands += text.splitlines()
     t.check(len(commands) >= 8, f"{len(commands)} commands")
     for command in commands:
@@ -135,7 +140,8 @@ def test_manual_examples(t):
 def complete(line):
     """What the completion offers behind a line, called as bash calls it."""
     script = ('source "$0"; compopt() { :; }; COMP_LINE=$1 COMP_POINT=${#1}; COMPREPLY=(); '
-              'f=$(complete -p "${1%% *}"); f=${f#*-F }; "${f%% *}"; printf "%s\\n" "${COMPREPLY[@]}"')
+              'f=$(complete -p "${1%% *}"); f=${f#*-F }; "${f%% *}"; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(["bash", "--norc", "-c", script, COMPLETION, line], capture_output=True,
                           text=True, timeout=10)
     if done.stderr:
@@ -196,7 +202,8 @@ def test_completion(t):
             ("sluice tier ", "auto delay normal queue refuse"),
             ("sluice tier delay,", "delay,queue delay,refuse"),
             ("sluice tier delay,queue,r", "delay,queue,refuse"),
-            ("sluice class ", "list load"), ("sluice class list ", "blocked known throttled trusted"),
+            ("sluice class ", "list load"),
+            ("sluice class list ", "blocked known throttled trusted"),
             ("sluice class load k", "known"), ("sluice class load known /etc/passw", "/etc/passwd"),
             ("sluice import ", "exim postfix sendmail"),
             ("sluice import exim /etc/passw", "/etc/passwd"),
@@ -206,7 +213,7 @@ def test_completion(t):
             ("sluice detach ", "")):
         found = [w for w in complete(line) if not w.startswith("/etc/passwd-")]
         t.equal(f"'{line}'", " ".join(found), offers)
-    for line, whole in (("sluice stat", "status"), ("sluice set xdp-mode=na", "set xdp-mode=native"),
-                        ("sluice -i fi", "-i first"), ("sluice tier delay,q", "tier delay,queue"),
+    for line, whole in (("sluice stat", "status"),
+                        ("sluice set xdp-mode=na", "set xdp-mode=native"), ("sluice -i fi", "-i first"), ("sluice tier delay,q", "tier delay,queue"),
                         ("sluice set defer-b", "set defer-budget=")):
         t.equal(f"'{line}' and TAB", typed(line).rstrip(), whole)
