@@ -214,6 +214,8 @@ def test_completion(t):
         found = [w for w in complete(line) if not w.startswith("/etc/passwd-")]
         t.equal(f"'{line}'", " ".join(found), offers)
     for line, whole in (("sluice stat", "status"),
-                        ("sluice set xdp-mode=na", "set xdp-mode=native"), ("sluice -i fi", "-i first"), ("sluice tier delay,q", "tier delay,queue"),
+                        ("sluice set xdp-mode=na", "set xdp-mode=native"),
+                        ("sluice -i fi", "-i first"),
+                        ("sluice tier delay,q", "tier delay,queue"),
                         ("sluice set defer-b", "set defer-budget=")):
         t.equal(f"'{line}' and TAB", typed(line).rstrip(), whole)
