@@ -49,10 +49,14 @@ TRIPLET    := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(TRIPLET) -Ibpf
 
 DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
-TOOL_LIBS   := -ljansson -lbpf -lmnl
+TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes load log known \
                known_file
+# Those of them that the command line has too, to replay under a config as the daemon reads it.
+SHARED      := config config_load config_check config_values policy classes names
+# The gate natively in virtual time, without the files: tests run it beside the kernel's.
+REPLAY      := replay_clients replay_gate replay_sim replay_storm replay_tally
 
 HEADERS   := $(wildcard bpf/*.h daemon/*.h tools/*.h tests/*/*.h)
 DAEMON_O  := $(patsubst daemon/%.c,$(B)/daemon/%.o,$(wildcard daemon/*.c))
@@ -93,7 +97,7 @@ $(B)/sluiced: $(DAEMON_O)
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(DAEMON_LIBS) -o $@
 
-$(B)/sluice: $(TOOLS_O)
+$(B)/sluice: $(TOOLS_O) $(SHARED:%=$(B)/daemon/%.o)
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(TOOL_LIBS) -o $@
 

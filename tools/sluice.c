@@ -17,7 +17,8 @@ static const struct subcommand {
 	const char *arguments;
 	const char *description;
 	bool takes_for;
-	int most; /* arguments */
+	int most;	  /* arguments */
+	bool own_options; /* what stands behind its name is its own to read */
 } subcommands[] = {
 	{"status", command_status, "", "what the gate does now, and why (the default)", false, 0},
 	{"get", command_get, "[KEY]", "the configuration in force, or one key and what it does",
@@ -32,6 +33,9 @@ static const struct subcommand {
 	 "shows the lists of prefixes, or reads their files again as one set", false, 3},
 	{"hook", command_hook, "--exec CMD [--timeout 10s]",
 	 "runs CMD OLD NEW REASON when the set of tiers changes, until it is ended", false, 0},
+	{"replay", command_replay, "FILE.pcap[.gz] | --burst 100/s",
+	 "what the gate would have done with a capture or a storm; has options of its own", true, 0,
+	 true},
 	{"doctor", command_doctor, "[INTERFACE...]",
 	 "what this kernel, these interfaces and their drivers can do", false, 16},
 	{"import", command_import, "sendmail|postfix|exim FILE",
@@ -137,32 +141,37 @@ static int take_option(struct options *o, int option, int argc, char **argv)
 	}
 }
 
+static const struct subcommand *find_subcommand(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < SUBCOMMANDS; i++)
+		if (!strcmp(subcommands[i].name, name))
+			return &subcommands[i];
+	return NULL;
+}
+
 static int run(const struct options *o, int argc, char **argv)
 {
 	static char bare[] = "status", *status[] = {bare, NULL};
-	size_t i;
+	const struct subcommand *s;
 
 	if (!argc) {
 		argc = 1;
 		argv = status;
 	}
-	for (i = 0; i < SUBCOMMANDS; i++) {
-		const struct subcommand *s = &subcommands[i];
-
-		if (strcmp(s->name, argv[0]))
-			continue;
-		if (o->for_s && !s->takes_for)
-			return misused("--for has no meaning for this subcommand", s->name);
-		if ((o->exec || o->timeout_s) && s->function != command_hook)
-			return misused("--exec and --timeout have no meaning for this subcommand",
-				       s->name);
-		if (argc > 1 && !s->most)
-			return misused("this subcommand takes no arguments", argv[0]);
-		if (argc - 1 > s->most)
-			return misused("one argument too many", argv[s->most + 1]);
-		return s->function(o, argc, argv);
-	}
-	return misused("there is no such subcommand", argv[0]);
+	s = find_subcommand(argv[0]);
+	if (!s)
+		return misused("there is no such subcommand", argv[0]);
+	if (o->for_s && !s->takes_for)
+		return misused("--for has no meaning for this subcommand", s->name);
+	if ((o->exec || o->timeout_s) && s->function != command_hook)
+		return misused("--exec and --timeout have no meaning for this subcommand", s->name);
+	if (!s->own_options && argc > 1 && !s->most)
+		return misused("this subcommand takes no arguments", argv[0]);
+	if (!s->own_options && argc - 1 > s->most)
+		return misused("one argument too many", argv[s->most + 1]);
+	return s->function(o, argc, argv);
 }
 
 /* An answer that did not reach its file was not given. */
@@ -174,16 +183,32 @@ static int close_output(int status)
 	return status ? status : EXIT_FAILED;
 }
 
+/* Takes options until there are no more. Returns as take_option(). */
+static int take_options(struct options *o, const char *letters, int argc, char **argv)
+{
+	int option, status = -1;
+
+	while (status < 0 && (option = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
+		status = take_option(o, option, argc, argv);
+	return status;
+}
+
+/*
+ * Options may stand anywhere, but those behind the name of a subcommand that has options of its
+ * own are left to it: at first only what stands before the name is looked at.
+ */
 int main(int argc, char **argv)
 {
 	struct options o = {.instance = "default"};
-	int option, status;
+	const struct subcommand *s;
+	int status;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":i:h", long_options, NULL)) != -1) {
-		status = take_option(&o, option, argc, argv);
-		if (status >= 0)
-			return close_output(status);
+	status = take_options(&o, "+:i:h", argc, argv);
+	s = optind < argc ? find_subcommand(argv[optind]) : NULL;
+	if (status < 0 && !(s && s->own_options)) {
+		optind = 0; /* from the beginning: getopt(3) */
+		status = take_options(&o, ":i:h", argc, argv);
 	}
-	return close_output(run(&o, argc - optind, argv + optind));
+	return close_output(status >= 0 ? status : run(&o, argc - optind, argv + optind));
 }

@@ -176,6 +176,8 @@ def typed(line):
 def test_completion(t):
     """bash completes subcommands, options, keys, classes, tiers and the names of instances"""
     usage, names = subcommands()
+    usage += subprocess.run([SLUICE, "replay", "--help"], capture_output=True, text=True,
+                            timeout=10).stdout
     t.equal("subcommands", complete("sluice "), sorted(names))
     offered = set(complete("sluice -"))
     for name in names:
