@@ -34,6 +34,7 @@ int command_get(const struct options *o, int argc, char **argv);
 int command_set(const struct options *o, int argc, char **argv);
 int command_class(const struct options *o, int argc, char **argv);
 int command_replay(const struct options *o, int argc, char **argv);
+int command_known(const struct options *o, int argc, char **argv);
 int command_doctor(const struct options *o, int argc, char **argv);
 int command_hook(const struct options *o, int argc, char **argv);
 int command_import(const struct options *o, int argc, char **argv);
