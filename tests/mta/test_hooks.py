@@ -139,10 +139,12 @@ class World:
                       lambda: self.configuration() == self.original, 10)
             self.t.check(True, f"{how}: {self.config} is as it was")
 
-    def script(self, old, queue):
-        """Runs the script by hand."""
+    def script(self, old, queue, kill_after=None):
+        """Runs the script by hand; kill -9 after so many seconds."""
+        words = ["timeout", "-s", "KILL", f"{kill_after:.3f}"] if kill_after else []
         return self.mta.run("env", f"SLUICE_QUEUE={queue}", "SLUICE_DELAY=0", "SLUICE_REFUSE=0",
-                            f"/hooks/{self.name}", old, "queue" if queue else "normal", "by hand")
+                            *words, f"/hooks/{self.name}", old, "queue" if queue else "normal",
+                            "by hand")
 
 
 def released(t, w):
@@ -212,7 +214,32 @@ def told_twice(t, w):
             f"without the hook: {without.stderr.strip()}")
 
 
-def hooks(t, kind, name, config=None):
+def killed_on_the_way(t, w):
+    """The script itself killed at any moment: told normal again, all is as it was."""
+    for n in range(6):
+        delay = t.rng.choice((0.02, 0.1, 0.5, 2.0)) * t.rng.random() + 0.002
+        w.script("unknown", n % 2, kill_after=delay)
+    time.sleep(0.5)  # of what the last one had begun
+    done = w.script("unknown", 0)
+    t.equal("killed on the way, then told normal: status", (done.returncode, done.stderr[-300:]
+                                                            if done.returncode else ""), (0, ""))
+    w.restored("killed on the way")
+    w.submit(2)
+    w.delivered()
+
+
+def operators_own(t, w):
+    """What the operator defers himself is deferred before, in and after the tier."""
+    w.mta.run("postconf", "-e", "defer_transports = uucp, bsmtp")
+    w.original = w.configuration()
+    w.script("unknown", 1)
+    deferred = w.mta.run("postconf", "-x", "-h", "defer_transports").stdout
+    t.check("uucp, bsmtp" in deferred and " discard " in deferred, f"deferred: {deferred.strip()}")
+    w.script("unknown", 0)
+    w.restored("with an own defer_transports")
+
+
+def hooks(t, kind, name, config=None, more=None):
     need(name)
     w = World(t, kind, name, config)
     w.start_hook()
@@ -224,6 +251,9 @@ def hooks(t, kind, name, config=None):
     hook_killed(t, w)
     both_killed(t, w)
     told_twice(t, w)
+    killed_on_the_way(t, w)
+    if more:
+        more(t, w)
     t.equal("all mails that were accepted have been delivered, once", w.mta.counted(), w.sent)
     if t.failures:
         t.note(w.hook_log())
@@ -233,7 +263,7 @@ def hooks(t, kind, name, config=None):
 @scenario(limit=180)
 def test_hook_postfix(t):
     """Postfix in the queue tier: accepted and deferred, delivered after it, main.cf as it was"""
-    hooks(t, mx.kinds.Postfix, "postfix", "/etc/postfix/main.cf")
+    hooks(t, mx.kinds.Postfix, "postfix", "/etc/postfix/main.cf", operators_own)
 
 
 @scenario(limit=180)
