@@ -165,6 +165,104 @@ static void test_replay_contended(void)
 	rig_close(r);
 }
 
+/* An attempt that is not counted as pending counts when it is a session. */
+static void test_pending_contended(void)
+{
+	__u32 second = NOW / SEC(1), times;
+	struct live l = {};
+	__u64 *word = &l.pending[second % PENDING_RING];
+
+	contended_word = word;
+	for (times = 0; times <= SESSIONS_TRIES; times++) {
+		*word = pending_word(second, 10);
+		contended_times = times;
+		CHECK_U64(pending_add(&l, NOW), times < SESSIONS_TRIES ? 0 : -1ULL);
+		CHECK_U64(pending_count(&l, NOW), 10 + times + (times < SESSIONS_TRIES));
+		*word = pending_word(second, 10);
+		contended_times = times;
+		CHECK_U64(pending_sub(&l, NOW), times < SESSIONS_TRIES ? 0 : -1ULL);
+		CHECK_U64(pending_count(&l, NOW), 10 + times - (times < SESSIONS_TRIES));
+	}
+	contended_times = 0;
+}
+
+static struct holder two_for_a_minute(const struct rig *r, __u64 *(*word)(struct holder *h),
+				      int times)
+{
+	struct holder h = {.tat_ns = NOW + SEC(70), .since_ns = NOW, .sessions = 2};
+
+	contended_word = word(&h);
+	contended_times = times;
+	holder_settle(&h, &r->policy.sessions, NOW + SEC(60));
+	contended_times = 0;
+	return h;
+}
+
+static __u64 *tat_word(struct holder *h)
+{
+	return &h->tat_ns;
+}
+
+static __u64 *since_word(struct holder *h)
+{
+	return &h->since_ns;
+}
+
+/*
+ * Two CPUs that settle a source at once: the one that moves the time on charges for it, so that
+ * nothing is charged twice; a charge that loses four times is in the source's favour.
+ */
+static void test_slot_time_contended(void)
+{
+	struct config c = rig_config();
+	struct rig *r;
+	struct holder h;
+
+	c.source_session_time_ns = SEC(60);
+	r = rig_open(&c);
+	for (int times = 0; times <= SESSIONS_TRIES; times++) {
+		__u64 charge = times < SESSIONS_TRIES ? SEC(120) : 0;
+
+		h = two_for_a_minute(r, tat_word, times);
+		CHECK(h.tat_ns <= NOW + SEC(70) + charge + times &&
+			      h.tat_ns + MS(1) >= NOW + SEC(70) + charge,
+		      "%d losses: the word is at %llu", times, h.tat_ns - NOW);
+		CHECK_U64(h.since_ns, NOW + SEC(60));
+	}
+	h = two_for_a_minute(r, since_word, 1);
+	CHECK_U64(h.tat_ns, NOW + SEC(70));
+	CHECK_U64(h.since_ns, NOW + 1);
+	rig_close(r);
+}
+
+/* A begin or an end is lost after four others meanwhile; the daemon's check puts it right. */
+static void test_holder_contended(void)
+{
+	for (int times = 0; times <= SESSIONS_TRIES; times++)
+		for (int change = -1; change <= 1; change += 2) {
+			struct holder h = {.sessions = 10};
+
+			contended_word = &h.sessions;
+			contended_times = times;
+			holder_add(&h, change);
+			CHECK_U64(h.sessions, 10 + times + (times < SESSIONS_TRIES ? change : 0));
+		}
+	contended_times = 0;
+}
+
+/* Lost places of sessions to come do not change what the SYN at hand is told. */
+static void test_admission_with_pending_contended(void)
+{
+	struct attempt a;
+	struct rig *r = open_warm(&a);
+
+	r->policy.sessions =
+		(struct session_limits){.most = 100, .most_unknown = 80, .pending_most = 25};
+	CHECK_DECISION(contend(r, &a, &r->live.pending[NOW / SEC(1) % PENDING_RING], 4), PASS,
+		       ADMITTED);
+	rig_close(r);
+}
+
 void suite_contended(void)
 {
 	static CU_TestInfo tests[] = {
@@ -175,6 +273,10 @@ void suite_contended(void)
 		{"a refusal beyond contention is not sent", test_refusal_contended},
 		{"a trusted source is judged as unknown", test_trusted_contended},
 		{"of two copies of an admitted SYN one passes", test_replay_contended},
+		{"an attempt that is to be a session", test_pending_contended},
+		{"slot time is charged once, or given", test_slot_time_contended},
+		{"a session more or less", test_holder_contended},
+		{"admitted, whatever becomes of pending", test_admission_with_pending_contended},
 		CU_TEST_INFO_NULL,
 	};
 

@@ -231,6 +231,62 @@ static void test_table_needs(void)
 	CHECK_U64(policy_subnet_need(&c), 214 + 12);
 }
 
+static struct session_limits limits_of(__u32 most, __u32 share)
+{
+	struct config c = rig_config();
+
+	c.max_sessions = most;
+	c.known_share_percent = share;
+	CU_ASSERT_EQUAL_FATAL(policy_make(&c, 1, &policy), 0);
+	return policy.sessions;
+}
+
+/* What is left for unknown senders is never nothing, and never more than there is. */
+static void test_slots_and_shares(void)
+{
+	CHECK_U64(limits_of(100, 20).most, 100);
+	CHECK_U64(limits_of(100, 20).most_unknown, 80);
+	CHECK_U64(limits_of(100, 20).pending_most, 25);
+	CHECK_U64(limits_of(65536, 90).most_unknown, 65536 - 58982);
+	CHECK_U64(limits_of(4, 20).most_unknown, 4); /* a share of less than one is none */
+	CHECK_U64(limits_of(5, 20).most_unknown, 4);
+	CHECK_U64(limits_of(0, 20).most, 0);
+	for (__u32 most = 1; most <= 65536; most += 1 + most / 5)
+		for (__u32 share = 0; share <= 90; share++) {
+			struct session_limits s = limits_of(most, share);
+
+			CHECK(s.most_unknown >= 1 && s.most_unknown <= most, "%u of %u at %u %%",
+			      s.most_unknown, most, share);
+		}
+}
+
+/* The cost of a ns of slot time, with 16 bits behind the point; the burst is two minutes' worth. */
+static void test_slot_time(void)
+{
+	static const struct {
+		__u64 minute_ns;
+		__u32 cost;
+	} rows[] = {
+		{SEC(60), 65536}, {SEC(12), 5 * 65536}, {SEC(1), 60 * 65536}, {SEC(120), 32768},
+		{SEC(90), 43690}, {SEC(3600), 1092},	{MS(1500), 2621440}, /* 40 */
+	};
+	struct config c = rig_config();
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		c.source_session_time_ns = rows[i].minute_ns;
+		CU_ASSERT_EQUAL_FATAL(policy_make(&c, 1, &policy), 0);
+		CHECK_U64(policy.sessions.slot_cost, rows[i].cost);
+		CHECK_U64(policy.sessions.slot_tau_ns, SEC(120));
+	}
+	c.source_session_time_ns = 0;
+	c.max_sessions_per_source = 7;
+	c.known_bytes = 4096;
+	CU_ASSERT_EQUAL_FATAL(policy_make(&c, 1, &policy), 0);
+	CHECK_U64(policy.sessions.slot_cost, 0);
+	CHECK_U64(policy.sessions.per_source, 7);
+	CHECK_U64(policy.sessions.learn_bytes, 4096);
+}
+
 static void test_table_sizes(void)
 {
 	struct config c = rig_config();
@@ -266,6 +322,8 @@ void suite_policy(void)
 		{"addresses, mode, and what is not the config's", test_addresses_and_mode},
 		{"what the tables need", test_table_needs},
 		{"what the tables get", test_table_sizes},
+		{"slots and the share of known senders", test_slots_and_shares},
+		{"slot time", test_slot_time},
 		CU_TEST_INFO_NULL,
 	};
 
