@@ -207,6 +207,8 @@ def test_completion(t):
             ("sluice class ", "list load"),
             ("sluice class list ", "blocked known throttled trusted"),
             ("sluice class load k", "known"), ("sluice class load known /etc/passw", "/etc/passwd"),
+            ("sluice known ", "add forget list mark"), ("sluice known mark ", "bad good"),
+            ("sluice known add 192.0.2.1 /etc/passw", "/etc/passwd"),
             ("sluice import ", "exim postfix sendmail"),
             ("sluice import exim /etc/passw", "/etc/passwd"),
             ("sluice set mode=", "enforce monitor off"), ("sluice set gate.xdp-mode=n", "native"),
