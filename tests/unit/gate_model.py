@@ -156,13 +156,15 @@ class Model:
         """In the accept queue, or about to be: what was let in within this step of the clock too."""
         step, base, count = self.let_in
         waiting = self.backlog[0]
-        return max(waiting, base + count) if step == now >> 20 else waiting
+        if step != now >> 20:
+            return waiting
+        return max(waiting, min(base + count, waiting + 8))  # no more can be unseen at a time
 
     def queue_has_room(self, now, rank):
         if not self.backlog:
             return True
         places = self.backlog[1] + 1  # sk_acceptq_is_full: one more than the backlog
-        mine = {"known": places, "waited": places * 9 // 10, "first": places // 2}[rank]
+        mine = {"known": places, "waited": places * 9 // 10, "first": (places + 1) // 2}[rank]
         return self.waiting(now) < max(mine, 1)
 
     def enters_queue(self, now):
