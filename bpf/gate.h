@@ -178,14 +178,13 @@ static __always_inline int gate_charge(struct state *st, const struct attempt *a
 }
 
 /* Has the listener's accept queue room? One that cannot be found or asked has no opinion. */
-static __always_inline int gate_backlog(struct state *st, const struct attempt *a, int known)
+static __always_inline int gate_backlog(struct state *st, const struct attempt *a,
+					enum patience patience, struct backlog *b, __u64 now_ns)
 {
-	struct backlog b;
-
-	if (state_backlog(st, a, &b))
+	if (state_backlog(st, a, b))
 		return 1;
 	st->counters->backlog_asked++;
-	return backlog_has_room(&b, known);
+	return backlog_has_room(st->live, b, patience, now_ns);
 }
 
 enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
@@ -222,6 +221,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	enum class rank = state_rank(st, a, now_ns);
 	struct decision d = {.class = rank};
 	struct tolerance may;
+	struct backlog queue = {};
 	enum memory memory;
 	enum reason reason;
 	__u64 debt_ns;
@@ -300,7 +300,11 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	if (debt_ns > may.global_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
-	if (!gate_backlog(st, a, rank == CLASS_KNOWN))
+	if (!gate_backlog(st, a,
+			  rank == CLASS_KNOWN		? PATIENCE_KNOWN
+			  : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
+							: PATIENCE_NEW,
+			  &queue, now_ns))
 		return gate_defer(d, REASON_BACKLOG, memory);
 
 	switch (gate_charge(st, a, global, &may, now_ns, &reason)) {
@@ -313,6 +317,8 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	}
 	if (p->sessions.most)
 		pending_add(st->live, now_ns);
+	if (queue.most)
+		backlog_let_in(st->live, queue.waiting, now_ns);
 	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
 	case TURN_LATER:
 		d.paced = 1;

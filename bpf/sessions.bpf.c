@@ -118,6 +118,7 @@ static __always_inline void session_begin(struct state *st, const struct attempt
 	}
 	st->counters->sessions_begun++;
 	__sync_fetch_and_add(&st->live->sessions, 1);
+	__sync_fetch_and_add(&st->live->changes, 1);
 	h = session_holder(&s.source, now_ns);
 	if (!h)
 		return;
@@ -139,6 +140,7 @@ static __always_inline int session_finish(struct state *st, __u64 fingerprint, s
 		return -1; /* somebody else was faster */
 	st->counters->sessions_ended++;
 	__sync_fetch_and_add(&st->live->sessions, -1);
+	__sync_fetch_and_add(&st->live->changes, 1);
 	h = bpf_map_lookup_elem(&holders, &s->source);
 	if (h) {
 		holder_settle(h, &st->policy->sessions, now_ns);

@@ -194,22 +194,77 @@ static __always_inline void holder_add(struct holder *h, int change)
 	}
 }
 
-/* Has the listener's accept queue room for one more of this class? (gate order: asked last) */
+/* How full the accept queue is that a SYN would end in. */
 struct backlog {
 	__u32 waiting; /* sk_ack_backlog and young requests */
 	__u32 most;    /* sk_max_ack_backlog */
 };
 
-/*
- * The kernel takes one more than most (sk_acceptq_is_full, include/net/sock.h). Unknown sources
- * may fill half of it, known ones nine tenths, each at least one place; the rest is for the
- * handshakes that are on their way while we look.
- */
-static __always_inline int backlog_has_room(const struct backlog *b, int known)
-{
-	__u64 places = (__u64)b->most + 1, mine = known ? places * 9 / 10 : places / 2;
+enum patience { PATIENCE_NEW, PATIENCE_AGAIN, PATIENCE_KNOWN };
 
-	return b->waiting < (mine ? mine : 1);
+/* Steps of about a millisecond: no longer than the coarse clock's, so that one is never split. */
+#define LET_IN_SHIFT 20
+
+/* SYNs that the stack may have been given and not looked at yet (net.core.gro_normal_batch). */
+#define LET_IN_UNSEEN 8
+
+/*
+ * What the queue may hold when this SYN gets there. SYNs that are polled together are judged before
+ * the stack sees the first of them: what was let in within this step of the clock counts on top of
+ * what the queue held at its start. No more than a batch of them can be unseen at a time, so that
+ * those let in to other listeners do not count for ever.
+ */
+static __always_inline __u64 backlog_waiting(const struct live *l, const struct backlog *b,
+					     __u64 now_ns)
+{
+	__u64 word = *(volatile const __u64 *)&l->let_in, sum;
+
+	if ((__u32)(word >> 32) != (__u32)(now_ns >> LET_IN_SHIFT))
+		return b->waiting;
+	sum = l->let_in_base + (__u32)word;
+	if (sum > (__u64)b->waiting + LET_IN_UNSEEN)
+		sum = (__u64)b->waiting + LET_IN_UNSEEN;
+	return sum > b->waiting ? sum : b->waiting;
+}
+
+/*
+ * Is there room in the accept queue? The kernel takes one more than most (sk_acceptq_is_full,
+ * include/net/sock.h). Newcomers may fill half of it, who has waited nine tenths, known senders all
+ * of it; one place each at least.
+ */
+VERIFIED_ALONE int backlog_has_room(const struct live *l, const struct backlog *b, int patience,
+				    __u64 now_ns)
+{
+	__u64 places, mine;
+
+	if (!l || !b)
+		return 1;
+	places = (__u64)b->most + 1;
+	mine = (places + 1) / 2;
+	if (patience == PATIENCE_AGAIN)
+		mine = places * 9 / 10;
+	else if (patience == PATIENCE_KNOWN)
+		mine = places;
+	return backlog_waiting(l, b, now_ns) < (mine ? mine : 1);
+}
+
+/* One more was let in while the queue held so many. Lost under contention, which frees no more
+ * than one place. Returns 0 or -1. */
+VERIFIED_ALONE int backlog_let_in(struct live *l, __u32 waiting, __u64 now_ns)
+{
+	__u32 step = (__u32)(now_ns >> LET_IN_SHIFT);
+	__u64 old;
+
+	if (!l)
+		return -1;
+	old = *(volatile __u64 *)&l->let_in;
+	if ((__u32)(old >> 32) != step)
+		l->let_in_base = waiting;
+	return __sync_val_compare_and_swap(
+		       &l->let_in, old,
+		       (__u32)(old >> 32) == step ? old + 1 : pending_word(step, 1)) == old
+		       ? 0
+		       : -1;
 }
 
 #endif

@@ -96,7 +96,7 @@ enum verdict {
 	X(TRUSTED, PASS, "trusted", "a trusted source within trusted-rate passes every gate")     \
 	X(RETRANSMIT, PASS, "retransmit", "the SYN of an admitted attempt again: free, bounded")  \
 	X(REPLAY, DROP, "replay", "an admitted SYN repeated faster or longer than any TCP does")  \
-	X(WAITING, DROP, "waiting", "the SYN of an attempt that is held already: it waits on")     \
+	X(WAITING, DROP, "waiting", "the SYN of an attempt that is held already: it waits on")    \
 	X(BLOCKED, REFUSE, "blocked", "the source is listed as blocked")                          \
 	X(LOAD, REFUSE, "load", "the refuse tier is active: the load is at or above refuse-la")   \
 	X(SESSIONS, REFUSE, "sessions", "as many live sessions as max-sessions allows")           \
@@ -254,7 +254,7 @@ struct control {
 	__u32 active; /* which policy set is in force: 0 or 1; flipped, never edited in place */
 	__u64 lease_until_ns; /* the controller lives; 0 before its first renewal */
 	__u64 seed[2];	      /* of the attempt fingerprints, random a load */
-	__u64 hold_until_ns;  /* the waiting room stands, as of now until then; 0: nothing is held */
+	__u64 hold_until_ns; /* the waiting room stands, as of now until then; 0: nothing is held */
 	__u64 hold_drained_ns; /* what waited when the rate was last lowered has left by then */
 	__u64 hold_tag;	       /* the source address of frames that come back, in memory order */
 	__u32 hold_ifindex;    /* of the waiting room; 0: there is none */
@@ -295,7 +295,10 @@ struct session {
 /* How many sessions there are, and how many attempts may become some. Written by all CPUs. */
 struct live {
 	__s64 sessions;
-	__u64 pad[7];
+	__u64 changes;	   /* begins and ends: a look that sees no change has seen one state */
+	__u64 let_in;	   /* a step of the clock in the upper half, how many in the lower */
+	__u64 let_in_base; /* what the accept queue held when the step began */
+	__u64 pad[4];
 	__u64 pending[PENDING_RING]; /* the second in the upper half, how many in the lower */
 };
 

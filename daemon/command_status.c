@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kernel_sessions.h"
 #include "log.h"
 #include "names.h"
 #include "policy.h"
@@ -249,6 +250,71 @@ static json_t *interfaces_json(struct daemon *d)
 	return array;
 }
 
+static json_t *sentence_or_null(const char *sentence)
+{
+	return *sentence ? json_string(sentence) : json_null();
+}
+
+/* What is known of slots: sessions, those on their way, what sources hold. */
+static json_t *sessions_json(struct daemon *d)
+{
+	const struct session_limits *s = &d->policy.sessions;
+	const struct kernel_watch *w = kernel_watch(d->kernel);
+
+	return json_pack("{s:b, s:o, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "counted",
+			 w->counting, "problem", sentence_or_null(w->sessions), "live",
+			 (json_int_t)kernel_sessions_live(d->kernel), "pending",
+			 (int)kernel_sessions_pending(d->kernel), "most", (int)s->most,
+			 "most_unknown", (int)s->most_unknown, "sockets", (int)d->sessions.sockets,
+			 "sources_holding", (int)d->sessions.holders, "sources_dry",
+			 (int)d->sessions.dry, "healed", (json_int_t)d->sessions.healed);
+}
+
+static json_t *accept_queue_json(struct daemon *d)
+{
+	const struct sessions_view *v = &d->sessions;
+	const struct kernel_watch *w = kernel_watch(d->kernel);
+
+	return json_pack("{s:b, s:o, s:i, s:i, s:i}", "asked", !*w->listener, "problem",
+			 sentence_or_null(*w->listener ? w->listener : v->problem), "listeners",
+			 (int)v->listeners, "waiting", (int)v->waiting, "most", (int)v->most);
+}
+
+/* The time below which so many percent of the banners came; the bucket's upper end. */
+static json_t *banner_quantile(const struct counters *c, uint64_t all, uint32_t percent)
+{
+	uint64_t below = 0;
+
+	if (!all)
+		return json_null();
+	for (int n = 0; n < TIME_BUCKETS - 1; n++) {
+		below += c->banner[n];
+		if (below * 100 >= all * percent)
+			return json_real((double)(1U << n) / 1000);
+	}
+	return json_real((double)(1U << (TIME_BUCKETS - 1)) / 1000);
+}
+
+static json_t *banner_json(struct daemon *d, const struct counters *c)
+{
+	uint64_t all = 0;
+
+	for (int n = 0; n < TIME_BUCKETS; n++)
+		all += c->banner[n];
+	return json_pack("{s:o, s:I, s:o, s:o}", "problem",
+			 sentence_or_null(kernel_watch(d->kernel)->banner), "count",
+			 (json_int_t)all, "p50_s", banner_quantile(c, all, 50), "p99_s",
+			 banner_quantile(c, all, 99));
+}
+
+static json_t *flood_json(const struct daemon *d)
+{
+	uint32_t percent;
+	bool spoofed = controller_spoofed(d, &percent);
+
+	return json_pack("{s:b, s:i}", "spoofed", spoofed, "established_percent", (int)percent);
+}
+
 json_t *command_status(struct daemon *d, const json_t *request, struct config_error *err)
 {
 	static struct counters c; /* only ever used under the lock */
@@ -281,6 +347,10 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 	json_object_set_new(answer, "reasons", reasons_json(d, &all));
 	json_object_set_new(answer, "frames", frames_json(&c));
 	json_object_set_new(answer, "faults", faults_json(&c));
+	json_object_set_new(answer, "sessions", sessions_json(d));
+	json_object_set_new(answer, "accept_queue", accept_queue_json(d));
+	json_object_set_new(answer, "banner", banner_json(d, &c));
+	json_object_set_new(answer, "flood", flood_json(d));
 	json_object_set_new(answer, "interfaces", interfaces_json(d));
 	return answer;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "kernel_sessions.h"
 #include "log.h"
 #include "policy.h"
 
@@ -122,6 +123,7 @@ int controller_apply(struct daemon *d)
 void controller_sum(const struct counters *c, struct history *h)
 {
 	memset(h->judged, 0, sizeof(h->judged));
+	h->established = c->established;
 	for (int mode = 0; mode < MODES; mode++)
 		for (int family = 0; family < FAMILIES; family++)
 			for (int class = 0; class < CLASSES; class ++)
@@ -129,6 +131,37 @@ void controller_sum(const struct counters *c, struct history *h)
 					for (int r = 0; r < REASONS; r++)
 						h->judged[mode][v][r] +=
 							c->judged[mode][family][class][v][r];
+}
+
+#define SPOOFED_PERCENT	 20 /* of the admitted attempts complete their handshake */
+#define SPOOFED_ATTEMPTS 20 /* fewer in the window tell nothing */
+
+static uint64_t admitted_of(const struct history *h)
+{
+	uint64_t sum = 0;
+
+	for (int mode = 0; mode < MODES; mode++)
+		sum += h->judged[mode][VERDICT_PASS][REASON_ADMITTED];
+	return sum;
+}
+
+bool controller_spoofed(const struct daemon *d, uint32_t *percent)
+{
+	const struct history *new, *old;
+	uint64_t admitted, established;
+
+	*percent = 100;
+	/* Only a whole window: the handshakes of its first second must have had their time. */
+	if (d->history_count < HISTORY_LONG || !kernel_watch(d->kernel)->counting)
+		return false;
+	new = &d->history[(d->history_next + HISTORY_LONG - 1) % HISTORY_LONG];
+	old = &d->history[d->history_next];
+	admitted = admitted_of(new) - admitted_of(old);
+	established = new->established - old->established;
+	if (admitted < SPOOFED_ATTEMPTS)
+		return false;
+	*percent = established < admitted ? (uint32_t)(established * 100 / admitted) : 100;
+	return *percent < SPOOFED_PERCENT;
 }
 
 static void remember_counters(struct daemon *d, uint64_t now_ns)

@@ -21,6 +21,7 @@
 #include "kernel.h"
 #include "pacing.h"
 #include "load.h"
+#include "sockets.h"
 #include "sluice.h"
 #include "tier.h"
 
@@ -32,6 +33,7 @@
 struct history {
 	uint64_t at_ns;
 	uint64_t judged[MODES][VERDICTS][REASONS];
+	uint64_t established; /* of the admitted: the handshake was completed */
 };
 
 struct daemon {
@@ -67,6 +69,7 @@ struct daemon {
 	uint32_t history_count, history_next;
 	char *setting[CONTROL_SETTINGS]; /* "section.key=value" of `set`; the main thread's alone */
 	size_t setting_count;
+	struct sessions_view sessions; /* the main thread's alone */
 	bool asked_by_root; /* the request at hand: may it name files that root reads or writes? */
 	struct pacing pacing; /* the main thread's alone */
 	bool stopping;
@@ -99,6 +102,12 @@ void controller_leave(struct daemon *d);
 
 /* Fills a history's sums from the counters. */
 void controller_sum(const struct counters *c, struct history *h);
+
+/*
+ * Are most admitted attempts never completed? Then their sources are spoofed, or cannot hear us.
+ * *percent is the share of those of the last ten seconds that were; 100 where there were few.
+ */
+bool controller_spoofed(const struct daemon *d, uint32_t *percent);
 
 /* A sentence: why the tier set is what it is. The caller holds the lock. */
 void controller_reason(const struct daemon *d, char *text, size_t size);

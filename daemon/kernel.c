@@ -71,7 +71,10 @@ static int check_bpffs(struct config_error *err)
 		BPFFS, BPFFS);
 }
 
-/* State of another ABI is somebody else's running filter: it is not for us to touch. */
+/*
+ * State of a newer ABI is that of a newer sluiced: it is not for us to touch. That of an older one
+ * goes on until the links run this program (kernel_attach), and is taken away then.
+ */
 static int check_abi(const struct kernel *k, struct config_error *err)
 {
 	DIR *folder = opendir(k->folder);
@@ -84,7 +87,7 @@ static int check_abi(const struct kernel *k, struct config_error *err)
 				       : fail(err, -errno, "%s cannot be read: %s", k->folder,
 					      strerror(errno));
 	while (!found && (entry = readdir(folder)))
-		if (sscanf(entry->d_name, "abi-%u", &abi) == 1 && abi != SLUICE_ABI)
+		if (sscanf(entry->d_name, "abi-%u", &abi) == 1 && abi > SLUICE_ABI)
 			found = fail(
 				err, -EPROTO,
 				"%s/%s is the state of a sluiced with ABI %u, this one has ABI %d: "
@@ -193,6 +196,18 @@ static int load_program(struct kernel *k, struct config_error *err)
 	return 0;
 }
 
+static int map_live(struct kernel *k, struct config_error *err)
+{
+	void *at = mmap(NULL, MAPPED_BYTES(sizeof(struct live)), PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(k->program->maps.live), 0);
+
+	if (at == MAP_FAILED)
+		return fail(err, -errno, "the count of sessions cannot be mapped: %s",
+			    strerror(errno));
+	k->live = at;
+	return 0;
+}
+
 static int map_control(struct kernel *k, struct config_error *err)
 {
 	int fd = bpf_map__fd(k->program->maps.control);
@@ -207,6 +222,43 @@ static int map_control(struct kernel *k, struct config_error *err)
 	    getrandom(k->control->seed, sizeof(k->control->seed), 0) < 0)
 		return fail(err, -errno, "no random seed is to be had: %s", strerror(errno));
 	return 0;
+}
+
+/* With or without the look-up of listeners. On an error nothing is left open. */
+static int open_with(struct kernel *k, const struct config *c, bool ask_listener,
+		     struct config_error *err)
+{
+	int bad;
+
+	k->inherited = false;
+	k->program = gate_bpf__open();
+	if (!k->program)
+		return fail(err, -errno, "the filter cannot be opened: %s", strerror(errno));
+	k->program->rodata->ask_listener = ask_listener;
+	k->asks_listener = ask_listener;
+	size_maps(k, c);
+	bad = take_over_maps(k, err);
+	if (!bad)
+		bad = load_program(k, err);
+	if (bad) {
+		gate_bpf__destroy(k->program);
+		k->program = NULL;
+	}
+	return bad;
+}
+
+/* A kernel that does not let XDP look listeners up takes the program without that gate. */
+static int open_and_load(struct kernel *k, const struct config *c, struct config_error *err)
+{
+	struct config_error first;
+	int bad = open_with(k, c, true, &first), again;
+
+	if (!bad)
+		return 0;
+	again = may_load() ? open_with(k, c, false, err) : bad;
+	if (again)
+		*err = first;
+	return again ? bad : 0;
 }
 
 int kernel_open(const char *instance, const struct config *c, struct kernel **out,
@@ -224,22 +276,15 @@ int kernel_open(const char *instance, const struct config *c, struct kernel **ou
 	cpus = libbpf_num_possible_cpus();
 	k->cpus = cpus > 0 ? (uint32_t)cpus : 1; /* what a read of a per-CPU map gives */
 	k->per_cpu = calloc(k->cpus, sizeof(*k->per_cpu));
-	k->program = gate_bpf__open();
-	bad = k->per_cpu && k->program
-		      ? 0
-		      : fail(err, -ENOMEM, "the filter cannot be opened: %s", strerror(errno));
-	if (!bad)
-		bad = check_bpffs(err);
+	bad = k->per_cpu ? check_bpffs(err) : fail(err, -ENOMEM, "out of memory");
 	if (!bad)
 		bad = check_abi(k, err);
-	if (!bad) {
-		size_maps(k, c);
-		bad = take_over_maps(k, err);
-	}
 	if (!bad)
-		bad = load_program(k, err);
+		bad = open_and_load(k, c, err);
 	if (!bad)
 		bad = map_control(k, err);
+	if (!bad)
+		bad = map_live(k, err);
 	if (bad) {
 		kernel_close(k);
 		return bad;
@@ -256,6 +301,9 @@ void kernel_close(struct kernel *k)
 	for (uint32_t i = 0; i < k->links; i++)
 		if (k->link[i].fd >= 0)
 			close(k->link[i].fd);
+	kernel_sessions_close(k);
+	if (k->live)
+		munmap(k->live, MAPPED_BYTES(sizeof(struct live)));
 	if (k->control)
 		munmap(k->control, MAPPED_BYTES(sizeof(struct control)));
 	gate_bpf__destroy(k->program);

@@ -32,6 +32,9 @@ struct kernel {
 	char folder[PIN_PATH_MAX];	/* /sys/fs/bpf/sluice/<instance> */
 	char maps_folder[PIN_PATH_MAX]; /* .../abi-<N> */
 	struct control *control;	/* mapped */
+	struct live *live;		/* mapped */
+	bool asks_listener;		/* the program looks at accept queues */
+	struct watch *watch;		/* kernel_sessions.c; NULL before its start */
 	struct counters *per_cpu;	/* room to read all CPUs at once */
 	uint32_t cpus;
 	bool inherited;	     /* the policies map was there before us */
@@ -53,5 +56,9 @@ void kernel_hold_release(struct kernel *k);
 
 /* Pins every map of this load, in place of pins that it does not share. */
 int kernel_pin_maps(struct kernel *k, struct config_error *err);
+
+/* kernel_sessions.c, for kernel.c: the end, and what `detach` takes away. */
+void kernel_sessions_close(struct kernel *k);
+void kernel_sessions_detach(struct kernel *k);
 
 #endif

@@ -344,6 +344,31 @@ static void drop_stale_pins(const struct kernel *k)
 	closedir(folder);
 }
 
+static void remove_folder(const char *path, const char *prefix);
+
+/* Nothing runs on the maps of an older ABI any more. */
+static void drop_older_abi(const struct kernel *k)
+{
+	DIR *folder = opendir(k->folder);
+	struct dirent *entry;
+	unsigned int abi;
+
+	if (!folder)
+		return;
+	while ((entry = readdir(folder))) {
+		char path[PIN_PATH_MAX + NAME_MAX + 2];
+
+		if (sscanf(entry->d_name, "abi-%u", &abi) != 1 || abi >= SLUICE_ABI)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", k->folder, entry->d_name);
+		remove_folder(path, "");
+		log_line("the state of an older sluiced (ABI %u) is gone: buckets, attempts and "
+			 "sessions begin empty; the filter ran on throughout",
+			 abi);
+	}
+	closedir(folder);
+}
+
 int kernel_attach(struct kernel *k, const struct config *c, struct config_error *err)
 {
 	uint32_t before = k->links, mode_before = k->xdp_mode;
@@ -390,6 +415,7 @@ int kernel_attach(struct kernel *k, const struct config *c, struct config_error 
 	}
 	drop_unwanted(k);
 	drop_stale_pins(k);
+	drop_older_abi(k);
 	return 0;
 }
 
@@ -489,6 +515,7 @@ static void remove_folder(const char *path, const char *prefix)
 
 void kernel_detach(struct kernel *k)
 {
+	kernel_sessions_detach(k);
 	remove_folder(k->maps_folder, "");
 	remove_folder(k->folder, HOOK_PREFIX);
 	remove_folder(k->folder, LINK_PREFIX);

@@ -19,9 +19,13 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "kernel_sessions.h"
 #include "log.h"
 
-enum { POLL_SIGNAL, POLL_CHANGED, POLL_SERVER };
+enum { POLL_SIGNAL, POLL_CHANGED, POLL_ENDS, POLL_SERVER };
+
+/* Ends of sessions that are read in one go: the rest waits until others have had their turn. */
+#define ENDS_AT_ONCE 1024
 
 static const char usage[] =
 	"usage: sluiced [-f FILE] [-i NAME] [-o SECTION.KEY=VALUE]... [-n]\n"
@@ -227,6 +231,7 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 	bad = command_put_in_force(d, c, list, err);
 	if (bad)
 		return bad;
+	kernel_sessions_start(d->kernel);
 	/* Nobody is to see, or to be judged by, a state without load and lease. */
 	controller_tick(d);
 	pacing_tend(d);
@@ -258,6 +263,23 @@ static void write_metrics(struct daemon *d)
 	last_bad = bad;
 }
 
+/* The kernel's list of sockets, without the lock: a dump may take its time. */
+static void look_at_sessions(struct daemon *d)
+{
+	static uint64_t check_due_ns;
+	static struct policy policy; /* 9 kB */
+	uint64_t now_ns = kernel_now_ns();
+
+	pthread_mutex_lock(&d->lock);
+	memcpy(&policy, &d->policy, sizeof(policy));
+	pthread_mutex_unlock(&d->lock);
+	sockets_look(d->kernel, &policy, &d->sessions);
+	if (now_ns < check_due_ns)
+		return;
+	sockets_check(d->kernel, &policy, &d->sessions);
+	check_due_ns = now_ns + SOCKETS_CHECK_NS - TICK_NS / 2;
+}
+
 /* What follows a tick of the controller: interfaces, tier files, metrics. */
 static void after_tick(struct daemon *d)
 {
@@ -280,6 +302,8 @@ static void after_tick(struct daemon *d)
 		files_tier(d, tiers);
 	shown = tiers;
 	files_lease(d, lease_until_ns, tiers, reason);
+	if (!d->detached)
+		look_at_sessions(d);
 	if (now_ns >= metrics_due_ns) {
 		write_metrics(d);
 		/* Ticks jitter: half of one earlier, or an interval of 1s would become two. */
@@ -300,6 +324,12 @@ static void on_signal(struct daemon *d, int fd)
 	}
 }
 
+static void on_session_end(void *data, const struct session_end *end)
+{
+	(void)data;
+	(void)end;
+}
+
 static void run(struct daemon *d, int signal_fd)
 {
 	struct pollfd set[POLL_SERVER + 1 + CONTROL_CLIENTS];
@@ -311,6 +341,7 @@ static void run(struct daemon *d, int signal_fd)
 
 		set[POLL_SIGNAL] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
 		set[POLL_CHANGED] = (struct pollfd){.fd = d->changed_fd, .events = POLLIN};
+		set[POLL_ENDS] = (struct pollfd){.fd = kernel_ends_fd(d->kernel), .events = POLLIN};
 		count = server_poll(set + POLL_SERVER, &timeout_ms);
 		if (poll(set, POLL_SERVER + count, timeout_ms) < 0 && errno != EINTR)
 			log_line("poll: %s", strerror(errno));
@@ -318,6 +349,8 @@ static void run(struct daemon *d, int signal_fd)
 			on_signal(d, signal_fd);
 		if (set[POLL_CHANGED].revents && !eventfd_read(d->changed_fd, &ticks))
 			after_tick(d);
+		if (set[POLL_ENDS].revents)
+			kernel_ends_read(d->kernel, on_session_end, d, ENDS_AT_ONCE);
 		server_serve(d, set + POLL_SERVER, count);
 		if (pacing_is_due(d))
 			pacing_tend(d);

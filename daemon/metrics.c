@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "daemon.h"
+#include "kernel_sessions.h"
 #include "log.h"
 #include "names.h"
 #include "policy.h"
@@ -244,6 +245,93 @@ static void house(FILE *out, struct daemon *d)
 		log_dropped());
 }
 
+static void number(FILE *out, const struct daemon *d, const char *name, const char *type,
+		   double value, const char *help)
+{
+	family(out, name, type, help);
+	fprintf(out, "%s{name=\"%s\"} %.15g\n", name, d->instance, value);
+}
+
+static void banner(FILE *out, const struct daemon *d, const struct counters *c)
+{
+	uint64_t below = 0;
+
+	family(out, "sluice_banner_seconds", "histogram",
+	       "Time from the handshake to the first bytes that the MTA sent.");
+	for (int n = 0; n < TIME_BUCKETS; n++) {
+		below += c->banner[n];
+		if (n < TIME_BUCKETS - 1)
+			fprintf(out,
+				"sluice_banner_seconds_bucket{name=\"%s\",le=\"%g\"} %" PRIu64 "\n",
+				d->instance, (1U << n) / 1000.0, below);
+	}
+	fprintf(out, "sluice_banner_seconds_bucket{name=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
+		d->instance, below);
+	fprintf(out, "sluice_banner_seconds_sum{name=\"%s\"} %.6f\n", d->instance,
+		SECONDS(c->banner_ns));
+	fprintf(out, "sluice_banner_seconds_count{name=\"%s\"} %" PRIu64 "\n", d->instance, below);
+}
+
+static void sessions(FILE *out, struct daemon *d, const struct counters *c)
+{
+	const struct session_limits *s = &d->policy.sessions;
+	const struct sessions_view *v = &d->sessions;
+	uint32_t percent;
+
+	number(out, d, "sluice_sessions", "gauge", (double)kernel_sessions_live(d->kernel),
+	       "Live sessions on the guarded ports.");
+	number(out, d, "sluice_sessions_pending", "gauge", kernel_sessions_pending(d->kernel),
+	       "Admitted attempts of the last ten seconds that are no sessions yet; 0 without "
+	       "max-sessions.");
+	family(out, "sluice_sessions_limit", "gauge",
+	       "Live sessions at which new ones are refused; 0: no limit.");
+	fprintf(out, "sluice_sessions_limit{name=\"%s\",class=\"unknown\"} %u\n", d->instance,
+		s->most_unknown);
+	fprintf(out, "sluice_sessions_limit{name=\"%s\",class=\"known\"} %u\n", d->instance,
+		s->most);
+	number(out, d, "sluice_sessions_begun_total", "counter", (double)c->sessions_begun,
+	       "Sessions that began.");
+	number(out, d, "sluice_sessions_ended_total", "counter", (double)c->sessions_ended,
+	       "Sessions that ended.");
+	number(out, d, "sluice_sessions_healed_total", "counter", (double)v->healed,
+	       "Counts of sessions that were put right by the kernel's own list of sockets.");
+	number(out, d, "sluice_sources_holding", "gauge", v->holders,
+	       "Sources that hold a session or owe slot time.");
+	number(out, d, "sluice_sources_out_of_slot_time", "gauge", v->dry,
+	       "Of these the ones that have used up their slot time.");
+	number(out, d, "sluice_listeners", "gauge", v->listeners,
+	       "Listening sockets on the guarded ports.");
+	number(out, d, "sluice_accept_queue_waiting", "gauge", v->waiting,
+	       "Connections in the fullest accept queue that the MTA has not taken yet.");
+	number(out, d, "sluice_accept_queue_limit", "gauge", v->most,
+	       "How many that queue has room for.");
+	number(out, d, "sluice_established_total", "counter", (double)c->established,
+	       "Admitted attempts whose handshake was completed.");
+	number(out, d, "sluice_spoofed_flood", "gauge", controller_spoofed(d, &percent),
+	       "1 while fewer than 20 % of the admitted attempts of ten seconds were completed.");
+	banner(out, d, c);
+}
+
+/* What this kernel does not let us see. */
+static void watch(FILE *out, struct daemon *d)
+{
+	const struct kernel_watch *w = kernel_watch(d->kernel);
+	const struct {
+		const char *name;
+		bool works;
+	} part[] = {
+		{"sessions", w->counting},
+		{"accept_queue", !*w->listener},
+		{"banner", w->counting && !*w->banner},
+	};
+
+	family(out, "sluice_watch", "gauge",
+	       "1 where the kernel lets it be seen; 0: the gates that live on it have no opinion.");
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+		fprintf(out, "sluice_watch{name=\"%s\",part=\"%s\"} %d\n", d->instance,
+			part[i].name, part[i].works);
+}
+
 char *metrics_text(struct daemon *d)
 {
 	static struct counters c; /* only ever used under the lock */
@@ -262,10 +350,12 @@ char *metrics_text(struct daemon *d)
 		judged(out, d, &c, mode_now);
 		waits(out, d, &c);
 		frames(out, d, &c);
+		sessions(out, d, &c);
 	}
 	holding(out, d);
 	tiers(out, d, now_ns, mode_now);
 	limits(out, d, now_ns);
+	watch(out, d);
 	house(out, d);
 	pthread_mutex_unlock(&d->lock);
 	if (fclose(out)) {

@@ -6,7 +6,7 @@ import time
 from lib import control
 from lib.clients import clients, connect_now, poisson, waves
 from lib.frames import Sniffer, flood, spoof, syn_acks
-from lib.gate import BUDGETS, NO_SUBNET, NO_TRUSTED, Gate, limits, write
+from lib.gate import BUDGETS, NO_SESSIONS, NO_SUBNET, REST, Gate, limits, write
 from lib.scenario import scenario
 from lib.sink import sink
 from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
@@ -30,7 +30,7 @@ def test_classes_table(t):
     classes = {"trusted": write("trusted", "198.18.1.0/24\n2001:db8:8101::/48\n"),
                "throttled": write("throttled", "198.18.2.0/24\n2001:db8:8102::/48\n"),
                "blocked": write("blocked", "198.18.3.0/24\n2001:db8:8103::/48\n")}
-    gate = Gate(net, limits("1000/s", 300, retry=0, known=0) | NO_SUBNET | NO_TRUSTED | BUDGETS
+    gate = Gate(net, limits("1000/s", 300, retry=0, known=0) | NO_SUBNET | REST
                 | {"source-rate": "10/s", "source-burst": 21}, classes=classes)
     gate.start()
 
@@ -76,7 +76,7 @@ def test_classes_spoofed(t):
     """A flood of a trusted address gets trusted-rate x t + trusted-burst, others get in beside"""
     net = Net()
     served = sink(net)
-    gate = Gate(net, limits("50/s", 100, retry=100, known=100) | NO_SUBNET | BUDGETS
+    gate = Gate(net, limits("50/s", 100, retry=100, known=100) | NO_SUBNET | BUDGETS | NO_SESSIONS
                 | {"trusted-rate": "20/s", "trusted-burst": 30,
                    "source-rate": "60/min", "source-burst": 5},
                 classes={"trusted": write("trusted", "198.18.1.0/24\n2001:db8:8101::/48\n")})
@@ -135,7 +135,7 @@ def test_classes_flips(t):
     versions = [lists(t.rng, v) for v in (0, 1)]
     classes = {"blocked": write("blocked", versions[0][0]),
                "trusted": write("trusted", versions[0][1])}
-    gate = Gate(net, limits("1000/s", 1000, retry=0, known=0) | NO_SUBNET | NO_TRUSTED | BUDGETS
+    gate = Gate(net, limits("1000/s", 1000, retry=0, known=0) | NO_SUBNET | REST
                 | {"source-rate": "off", "source-burst": 100}, classes=classes)
     gate.start()
     t.must(gate.sluice("tier", "refuse", "--for", "5m").returncode == 0, "sluice tier refuse")

@@ -3,7 +3,7 @@
 
 from lib.clients import connect_now, waves
 from lib.frames import Sniffer, flood, spoof, syn_acks
-from lib.gate import BUDGETS, NO_SUBNET, NO_TRUSTED, Gate, limits
+from lib.gate import NO_SUBNET, REST, Gate, limits
 from lib.scenario import scenario
 from lib.sink import sink
 from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
@@ -28,7 +28,7 @@ def test_fairness(t):
     net = Net()
     served = sink(net)
     # At 1/s the global word hardly drains while this runs: the pressure stays where it is put.
-    gate = Gate(net, limits("1/s", BURST, retry=0, known=0) | NO_SUBNET | NO_TRUSTED | BUDGETS
+    gate = Gate(net, limits("1/s", BURST, retry=0, known=0) | NO_SUBNET | REST
                 | {"source-rate": "60/min", "source-burst": SOURCE_BURST})
     gate.start()
     for family, name, source, server, _ in GREEDY:

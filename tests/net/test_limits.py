@@ -5,7 +5,7 @@ import time
 
 from lib.clients import clients, connect_now, poisson, waves
 from lib.frames import Sniffer, flood, spoof, syn_acks
-from lib.gate import BUDGETS, NO_SUBNET, NO_TRUSTED, Gate, limits
+from lib.gate import NO_SUBNET, REST, Gate, limits
 from lib.scenario import scenario
 from lib.sink import sink
 from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
@@ -41,7 +41,7 @@ def test_source_110_percent(t):
     served = sink(net)
     source_limit = {"source-rate": "60/min", "source-burst": 3}
     gate = Gate(net, limits("1000/s", 1000, retry=100, known=100)
-                | NO_SUBNET | NO_TRUSTED | BUDGETS | source_limit)
+                | NO_SUBNET | REST | source_limit)
     gate.start()
     plan = [(s, source_v4(0), 0) for s in poisson(t.rng, 66 / 60, 120)]
     attempts = clients(net, plan, server_v4(), patience=40, end=165).result()

@@ -9,7 +9,7 @@ taken from senders off the tick: frames built by hand, at the times when the ker
 
 from lib.clients import clients, syn_times, waves
 from lib.frames import Sniffer, Syn, flood, spoof, syn_acks
-from lib.gate import BUDGETS, NO_SUBNET, NO_TRUSTED, Gate, limits
+from lib.gate import NO_SUBNET, REST, Gate, limits
 from lib.scenario import scenario
 from lib.sink import sink
 from lib.topology import Net, server_v4
@@ -38,7 +38,7 @@ class Pressed:
     def __init__(self, t, net, link, retry):
         self.retry, rng = retry, t.rng
         self.gate = Gate(net, limits("15/s", 60, retry=retry, known=200)
-                         | NO_SUBNET | NO_TRUSTED | BUDGETS
+                         | NO_SUBNET | REST
                          | {"source-rate": "60/min", "source-burst": 5},
                          name=f"retry{retry}", interfaces=(f"s{link}",))
         self.gate.start()

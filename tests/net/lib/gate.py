@@ -22,14 +22,18 @@ PINS, RUN = "/sys/fs/bpf/sluice", "/run/sluice"
 # scenario must not hang on a default.
 LIMITS = ("connection-rate connection-burst retry-burst known-burst trusted-rate trusted-burst "
           "source-rate source-burst subnet-rate subnet-burst refuse-rate defer-budget "
-          "pace-horizon").split()
+          "pace-horizon max-sessions known-share max-sessions-per-source source-session-time"
+          ).split()
 
 # Out of the way: for the limits that a scenario is not about.
 NO_SOURCE = {"source-rate": "off", "source-burst": 100}
 NO_SUBNET = {"subnet-rate": "off", "subnet-burst": 100}
 NO_TRUSTED = {"trusted-rate": "1000/s", "trusted-burst": 1000}
 BUDGETS = {"refuse-rate": "10000/s", "defer-budget": "4000/s", "pace-horizon": 0}
-ASIDE = NO_SOURCE | NO_SUBNET | NO_TRUSTED | BUDGETS
+NO_SESSIONS = {"max-sessions": 0, "known-share": 20, "max-sessions-per-source": 0,
+               "source-session-time": 0}
+REST = NO_TRUSTED | BUDGETS | NO_SESSIONS
+ASIDE = NO_SOURCE | NO_SUBNET | REST
 
 
 def limits(rate, burst, retry=0, known=0, **others):

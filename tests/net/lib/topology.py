@@ -60,6 +60,17 @@ def sysctl(namespace, **settings):
     within(namespace, _sysctl, {k.replace("__", "/"): v for k, v in settings.items()})
 
 
+def _tcp_counters():
+    with open("/proc/net/netstat") as f:
+        rows = [line.split() for line in f if line.startswith("TcpExt:")]
+    return dict(zip(rows[0][1:], map(int, rows[1][1:])))
+
+
+def tcp_counters(namespace):
+    """The TcpExt counters of a namespace (proc_net_netstat), by name."""
+    return within(namespace, _tcp_counters)
+
+
 def server_v4(link=0):
     return f"198.19.{255 - link}.1"
 

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sockets.h"
+
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_sessions.h"
+#include "log.h"
+#include "netlink.h"
+
+/* States of include/net/tcp_states.h. */
+#define LIVE_STATES (1U << 1 | 1U << 8) /* ESTABLISHED, CLOSE_WAIT */
+#define LISTENING   (1U << 10)
+
+/* Bound of what is compared; the kernel's table of sessions holds half of it. */
+#define SOCKETS_MAX 131072
+
+#define TOTAL_TRIES 4
+
+/* A session that began so shortly before the list was made may not be in it. */
+#define SETTLED_NS NSEC_PER_SEC
+
+/* Keys of what differed at a check; what differs at the next one too is put right. */
+struct suspects {
+	uint64_t *key;
+	size_t count;
+};
+
+static struct suspects missing, gone, counts;
+static bool seeded;
+
+struct socket {
+	uint64_t key;
+	struct attempt attempt;
+};
+
+struct dump {
+	const struct policy *policy;
+	const struct kernel *kernel;
+	struct socket *socket; /* live ones */
+	size_t count, room;
+	struct sessions_view *view; /* listening ones */
+	int bad;
+};
+
+/* --- the kernel's list ------------------------------------------------------------------------ */
+
+static bool port_guarded(const struct policy *p, uint16_t port)
+{
+	uint16_t host = ntohs(port);
+
+	return p->port_bits[host / 8] >> host % 8 & 1;
+}
+
+static bool address_guarded(const struct policy *p, const union addr *a)
+{
+	for (uint32_t i = 0; i < p->addresses && i < MAX_ADDRESSES; i++)
+		if (!memcmp(&p->address[i], a, sizeof(*a)))
+			return true;
+	return !p->addresses;
+}
+
+static void take_address(union addr *a, uint8_t family, const __be32 words[4])
+{
+	if (family == AF_INET6) {
+		memcpy(a, words, sizeof(*a));
+		return;
+	}
+	*a = (union addr){.word = {0, 0, V4_MAPPED_WORD, words[0]}};
+}
+
+static void take_socket(struct dump *d, const struct inet_diag_msg *m)
+{
+	struct attempt a = {.source_port = m->id.idiag_dport, .dest_port = m->id.idiag_sport};
+	struct socket *more;
+
+	take_address(&a.source, m->idiag_family, m->id.idiag_dst);
+	take_address(&a.dest, m->idiag_family, m->id.idiag_src);
+	if (!address_guarded(d->policy, &a.dest))
+		return;
+	a.family = !a.source.half[0] && a.source.word[2] == V4_MAPPED_WORD ? FAMILY_V4 : FAMILY_V6;
+	if (d->count == d->room) {
+		size_t room = d->room ? 2 * d->room : 1024;
+
+		more = room <= SOCKETS_MAX ? realloc(d->socket, room * sizeof(*more)) : NULL;
+		if (!more) {
+			d->bad = -ENOMEM;
+			return;
+		}
+		d->socket = more;
+		d->room = room;
+	}
+	d->socket[d->count++] =
+		(struct socket){.key = kernel_session_key(d->kernel, &a), .attempt = a};
+}
+
+/* Of several the fullest is shown. */
+static void take_listener(struct sessions_view *v, const struct inet_diag_msg *m)
+{
+	v->listeners++;
+	if (v->listeners == 1 || (uint64_t)m->idiag_rqueue * (v->most + 1ULL) >
+					 (uint64_t)v->waiting * (m->idiag_wqueue + 1ULL)) {
+		v->waiting = m->idiag_rqueue;
+		v->most = m->idiag_wqueue;
+	}
+}
+
+static int on_socket(const struct nlmsghdr *h, void *data)
+{
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(h);
+	struct dump *d = data;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m) ||
+	    !port_guarded(d->policy, m->id.idiag_sport))
+		return MNL_CB_OK;
+	if (d->view)
+		take_listener(d->view, m);
+	else
+		take_socket(d, m);
+	return MNL_CB_OK;
+}
+
+static int dump_family(struct mnl_socket *s, struct dump *d, uint8_t family, uint32_t states)
+{
+	char buffer[NETLINK_REQUEST_BYTES];
+	struct inet_diag_req_v2 *ask;
+	struct nlmsghdr *h;
+
+	h = netlink_start(buffer, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sizeof(*ask), (void **)&ask);
+	ask->sdiag_family = family;
+	ask->sdiag_protocol = IPPROTO_TCP;
+	ask->idiag_states = states;
+	return netlink_ask(s, h, on_socket, d);
+}
+
+/* Without IPv6 in the kernel its half of the list is empty. */
+static int dump(struct dump *d, uint32_t states)
+{
+	struct mnl_socket *s = netlink_open(NETLINK_SOCK_DIAG);
+	int bad;
+
+	if (!s)
+		return -errno;
+	bad = dump_family(s, d, AF_INET, states);
+	if (!bad) {
+		bad = dump_family(s, d, AF_INET6, states);
+		if (bad == -ENOENT || bad == -EAFNOSUPPORT)
+			bad = 0;
+	}
+	mnl_socket_close(s);
+	return bad ? bad : d->bad;
+}
+
+static void note_problem(struct sessions_view *v, int bad)
+{
+	char text[sizeof(v->problem)] = "";
+
+	if (bad)
+		snprintf(text, sizeof(text), "the kernel's list of sockets cannot be read: %s",
+			 strerror(-bad));
+	if (bad && strcmp(v->problem, text))
+		log_line("%s", text);
+	memcpy(v->problem, text, sizeof(text));
+}
+
+void sockets_look(struct kernel *k, const struct policy *p, struct sessions_view *v)
+{
+	struct sessions_view now = {};
+	struct dump d = {.policy = p, .kernel = k, .view = &now};
+	int bad = dump(&d, LISTENING);
+
+	note_problem(v, bad);
+	if (bad)
+		return;
+	v->listeners = now.listeners;
+	v->waiting = now.waiting;
+	v->most = now.most;
+	v->seen = true;
+}
+
+/* --- the comparison --------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Both lists begin with the key in each entry. */
+static bool listed(uint64_t key, const void *list, size_t count, size_t size)
+{
+	return count && bsearch(&key, list, count, size, by_key);
+}
+
+static bool suspected(const struct suspects *s, uint64_t key)
+{
+	return listed(key, s->key, s->count, sizeof(*s->key));
+}
+
+static void suspect(struct suspects *s, uint64_t key, size_t most)
+{
+	if (!s->key)
+		s->key = malloc(most * sizeof(*s->key));
+	if (s->key && s->count < most)
+		s->key[s->count++] = key;
+}
+
+/* The suspects of this check take the place of the former ones. */
+static void replace(struct suspects *old, struct suspects *now)
+{
+	free(old->key);
+	*old = *now;
+	if (old->count)
+		qsort(old->key, old->count, sizeof(*old->key), by_key);
+}
+
+static void fix(struct kernel *k, struct sessions_view *v, const struct session_fix *f)
+{
+	if (!kernel_session_fix(k, f) && seeded)
+		v->healed++;
+}
+
+static void compare_sessions(struct kernel *k, struct sessions_view *v, const struct dump *d,
+			     const struct kernel_session *list, size_t count, uint64_t dumped_ns)
+{
+	struct suspects now_missing = {}, now_gone = {};
+
+	for (size_t i = 0; i < d->count; i++) {
+		const struct socket *s = &d->socket[i];
+
+		if (listed(s->key, list, count, sizeof(*list)))
+			continue;
+		if (!seeded || suspected(&missing, s->key))
+			fix(k, v,
+			    &(struct session_fix){.what = SESSION_FIX_BEGIN,
+						  .attempt = s->attempt});
+		else
+			suspect(&now_missing, s->key, d->count);
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct kernel_session *s = &list[i];
+
+		if (s->session.begun_ns + SETTLED_NS > dumped_ns ||
+		    listed(s->key, d->socket, d->count, sizeof(*d->socket)))
+			continue;
+		if (!seeded || suspected(&gone, s->key))
+			fix(k, v,
+			    &(struct session_fix){.what = SESSION_FIX_END, .fingerprint = s->key});
+		else
+			suspect(&now_gone, s->key, count);
+	}
+	replace(&missing, &now_missing);
+	replace(&gone, &now_gone);
+}
+
+static int by_source(const void *a, const void *b)
+{
+	const struct kernel_session *x = a, *y = b;
+
+	return memcmp(&x->session.source, &y->session.source, sizeof(x->session.source));
+}
+
+/* How many sessions of a list that is sorted by source are of this one. */
+static uint64_t sessions_of(const struct kernel_session *list, size_t count,
+			    const struct prefix_key *source)
+{
+	size_t low = 0, high = count, n = 0;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (memcmp(&list[middle].session.source, source, sizeof(*source)) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + n < count && !memcmp(&list[low + n].session.source, source, sizeof(*source)))
+		n++;
+	return n;
+}
+
+/* A number that stands for a source among the suspects; a clash costs one needless look. */
+static uint64_t source_key(const struct prefix_key *k)
+{
+	return k->addr.half[0] * 0x9e3779b97f4a7c15ULL ^ k->addr.half[1] ^ k->bits;
+}
+
+static void compare_holders(struct kernel *k, const struct policy *p, struct sessions_view *v,
+			    const struct kernel_session *list, size_t count)
+{
+	struct kernel_holder *holder = NULL;
+	struct suspects now = {};
+	int holders = kernel_holders_list(k, &holder);
+	uint64_t now_ns = kernel_now_ns();
+
+	v->holders = v->dry = 0;
+	for (int i = 0; i < holders; i++) {
+		struct kernel_holder *h = &holder[i];
+		uint64_t has = sessions_of(list, count, &h->key), key = source_key(&h->key);
+
+		v->holders += h->holder.sessions || h->holder.tat_ns > now_ns;
+		v->dry += p->sessions.slot_cost &&
+			  h->holder.tat_ns > now_ns + p->sessions.slot_tau_ns;
+		if (h->holder.sessions == has)
+			continue;
+		if (suspected(&counts, key))
+			fix(k, v,
+			    &(struct session_fix){
+				    .what = SESSION_FIX_HOLDER, .source = h->key, .count = has});
+		else
+			suspect(&now, key, (size_t)holders);
+	}
+	free(holder);
+	replace(&counts, &now);
+}
+
+/*
+ * The total is the number of entries. Only a look during which nothing began or ended can tell; on
+ * a busy machine there is one among a few.
+ */
+static void compare_total(struct kernel *k, struct sessions_view *v)
+{
+	for (int i = 0; i < TOTAL_TRIES; i++) {
+		uint64_t changes = kernel_sessions_changes(k);
+		int64_t live = kernel_sessions_live(k);
+		struct kernel_session *list = NULL;
+		int count = kernel_sessions_list(k, &list);
+
+		free(list);
+		if (count < 0)
+			return;
+		if (changes != kernel_sessions_changes(k))
+			continue;
+		if (live != count) {
+			kernel_sessions_adjust(k, count - live);
+			v->healed++;
+		}
+		return;
+	}
+}
+
+void sockets_check(struct kernel *k, const struct policy *p, struct sessions_view *v)
+{
+	struct dump d = {.policy = p, .kernel = k};
+	struct kernel_session *list = NULL;
+	uint64_t dumped_ns = kernel_now_ns(), healed = v->healed;
+	int count, bad;
+
+	if (!kernel_watch(k)->counting)
+		return;
+	bad = dump(&d, LIVE_STATES);
+	count = bad ? bad : kernel_sessions_list(k, &list);
+	note_problem(v, count < 0 ? count : 0);
+	if (count >= 0) {
+		qsort(d.socket, d.count, sizeof(*d.socket), by_key);
+		qsort(list, (size_t)count, sizeof(*list), by_key);
+		v->sockets = (uint32_t)d.count;
+		compare_sessions(k, v, &d, list, (size_t)count, dumped_ns);
+		compare_total(k, v);
+		qsort(list, (size_t)count, sizeof(*list), by_source);
+		compare_holders(k, p, v, list, (size_t)count);
+		seeded = true;
+		if (v->healed != healed)
+			log_line("%llu counts of sessions were put right by the kernel's list",
+				 (unsigned long long)(v->healed - healed));
+	}
+	free(d.socket);
+	free(list);
+}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The accept queue: nobody is let in whom the kernel would drop, or leave hanging by a cookie."""
+
+from lib.clients import connect_now
+from lib.gate import OPEN, Gate
+from lib.scenario import scenario
+from lib.sink import slow_sink
+from lib.topology import Net, server_v4, server_v6, source_v4, source_v6, tcp_counters
+
+BURST, BACKLOG, PAUSE = 60, 10, 0.005
+WATCHED = ("ListenOverflows", "ListenDrops", "SyncookiesSent")
+
+
+def grown(net, before):
+    after = tcp_counters(net.server)
+    return {name: after[name] - before[name] for name in WATCHED}
+
+
+def burst(t, net, what, sources, server):
+    """60 connects at once against a queue of 10. Returns the longest wait for a banner."""
+    before = tcp_counters(net.server)
+    attempts = connect_now(net, sources, server, patience=30, end=31)
+    waits = sorted(a.banner - a.syn for a in attempts if a.banner is not None)
+    t.note(f"{what}: {len(waits)} banners, the last after {waits[-1] if waits else 0:.1f} s, "
+           f"{grown(net, before)}")
+    return waits, grown(net, before)
+
+
+@scenario(limit=150)
+def test_backlog(t):
+    """Backlog 10, burst of 60: no overflow, no cookie, every banner within 10 s; 4 listeners"""
+    net = Net()
+    for what, hosts, source, server in (
+            ("IPv4, dual-stack listener", ("::",), source_v4, server_v4()),
+            ("IPv6, dual-stack listener", ("::",), source_v6, server_v6()),
+            ("IPv4, listener of its own", ("0.0.0.0",), source_v4, server_v4()),
+            ("IPv4, two listeners that share the port", ("0.0.0.0",) * 2, source_v4, server_v4())):
+        served = slow_sink(net, BACKLOG, PAUSE, hosts)
+        sources = [source(n) for n in range(BURST)]
+        if what.startswith("IPv4, dual"):
+            waits, seen = burst(t, net, "without Sluice", sources, server)
+            t.check(len(waits) < BURST and sum(seen.values()) > 0,
+                    f"without Sluice some hang: {BURST - len(waits)} of {BURST}")
+            served.finish()
+            served = slow_sink(net, BACKLOG, PAUSE, hosts)
+        gate = Gate(net, OPEN)
+        gate.start()
+        waits, seen = burst(t, net, what, sources, server)
+        t.equal(f"{what}: banners", len(waits), BURST)
+        t.check(waits and waits[-1] < 10, f"{what}: the last within 10 s")
+        t.equal(f"{what}: dropped by the kernel, or by cookie", seen, dict.fromkeys(WATCHED, 0))
+        t.check(gate.reasons().get("backlog", 0) > 0, f"{what}: some waited for the queue")
+        gate.end()
+        gate.sluice("detach")
+        served.finish()
+
+
+@scenario(limit=30)
+def test_no_listener(t):
+    """No listener to be found: the gate has no opinion, and the kernel's own RST goes out"""
+    net = Net()
+    gate = Gate(net, OPEN)
+    gate.start()
+    attempts = connect_now(net, [source_v4(n) for n in range(20)], server_v4(), patience=3, end=4)
+    t.equal("refused by the kernel", sum(a.error == "ECONNREFUSED" for a in attempts), 20)
+    t.equal("judged", gate.reasons(), {"admitted": 20})
+    status = gate.status()
+    t.equal("listeners", status["accept_queue"]["listeners"], 0)
+    t.check(status["accept_queue"]["asked"], "accept queues are asked here")
