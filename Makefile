@@ -64,6 +64,7 @@ TOOLS_O   := $(patsubst tools/%.c,$(B)/tools/%.o,$(wildcard tools/*.c))
 PURE_C    := $(wildcard $(PURE:%=daemon/%.c))
 UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
+REPLAY_C  := $(REPLAY:%=tools/%.c)
 
 .PHONY: all demo fuzz check check-unit check-packet check-net check-mta install lint format format-check clean
 .DELETE_ON_ERROR:
@@ -110,10 +111,10 @@ $(B)/tests/unit: $(UNIT_C) $(PURE_C) $(HEADERS) | $(B)/tests/
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -std=c11 $(WARNINGS) -O1 -g $(SANITIZE) \
 		$(UNIT_C) $(PURE_C) -lcunit -linih -lm -lpthread -o $@
 
-$(B)/tests/packet: $(PACKET_C) daemon/policy.c $(B)/gate.skel.h $(HEADERS) | $(B)/tests/
+$(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(B)/gate.skel.h $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
-		$(PACKET_C) daemon/policy.c -lbpf -lelf -lz -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -Itools -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
+		$(PACKET_C) daemon/policy.c $(REPLAY_C) -lbpf -lelf -lz -lm -o $@
 
 # libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 30

@@ -57,8 +57,8 @@ static void fill(struct chart *c, const struct tally *t)
 		struct tally_bin b = tally_column(t, each, i);
 		double count[PANELS] = {
 			[PANEL_ATTEMPTS] = b.attempts,
-			[PANEL_ADMITTED] = b.outcome[OUTCOME_ADMITTED],
-			[PANEL_LOST] = (double)b.outcome[OUTCOME_LOST] + b.outcome[OUTCOME_REFUSED],
+			[PANEL_ADMITTED] = b.fate[FATE_ADMITTED],
+			[PANEL_LOST] = (double)b.fate[FATE_LOST] + b.fate[FATE_REFUSED],
 			[PANEL_DEFERRED] = b.deferred,
 		};
 
@@ -145,7 +145,7 @@ void replay_chart(const struct tally *t)
 	fill(&c, t);
 	for (int p = 0; p < PANELS; p++)
 		if (c.panel[p].most > 0 &&
-		    (p != PANEL_LOST || t->outcome[OUTCOME_LOST] || t->outcome[OUTCOME_REFUSED]))
+		    (p != PANEL_LOST || t->fate[FATE_LOST] || t->fate[FATE_REFUSED]))
 			print_panel(&c, &c.panel[p]);
 	print_axis(&c);
 }

@@ -39,7 +39,7 @@
 #define WORST	20
 #define STEPS	512
 
-static const char *const outcomes[OUTCOMES] = {"admitted", "refused", "gave_up"};
+static const char *const fates[FATES] = {"admitted", "refused", "gave_up"};
 
 static json_t *reasons(const uint64_t by_reason[REASONS])
 {
@@ -89,7 +89,7 @@ static json_t *capture(const struct capture_summary *c)
 
 static json_t *waited(const struct tally *t)
 {
-	if (!t->outcome[OUTCOME_ADMITTED])
+	if (!t->fate[FATE_ADMITTED])
 		return json_null();
 	return json_pack("{s:f, s:f, s:f, s:f}", "p50_s", tally_waited(t, 0.5) / 1e3, "p90_s",
 			 tally_waited(t, 0.9) / 1e3, "p99_s", tally_waited(t, 0.99) / 1e3, "most_s",
@@ -119,10 +119,10 @@ static json_t *classes(const struct tally *t)
 		json_t *one = json_object();
 		uint64_t sum = 0;
 
-		for (int i = 0; i < OUTCOMES; i++) {
-			sum += t->outcome_class[i][c];
-			json_object_set_new(one, outcomes[i],
-					    json_integer((json_int_t)t->outcome_class[i][c]));
+		for (int i = 0; i < FATES; i++) {
+			sum += t->fate_class[i][c];
+			json_object_set_new(one, fates[i],
+					    json_integer((json_int_t)t->fate_class[i][c]));
 		}
 		if (sum)
 			json_object_set(o, class_name(c), one);
@@ -140,35 +140,35 @@ static json_t *places(const struct tally_places *p)
 
 	for (unsigned int i = 0; i < count; i++) {
 		replay_prefix(&worst[i]->key, text, sizeof(text));
-		json_array_append_new(
-			a, json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "prefix", text, "class",
-				     class_name(worst[i]->class), "admitted",
-				     (json_int_t)worst[i]->outcome[OUTCOME_ADMITTED], "gave_up",
-				     (json_int_t)worst[i]->outcome[OUTCOME_LOST], "refused",
-				     (json_int_t)worst[i]->outcome[OUTCOME_REFUSED], "reason",
-				     name_reason(worst[i]->reason)));
+		json_array_append_new(a,
+				      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "prefix", text,
+						"class", class_name(worst[i]->class), "admitted",
+						(json_int_t)worst[i]->fate[FATE_ADMITTED],
+						"gave_up", (json_int_t)worst[i]->fate[FATE_LOST],
+						"refused", (json_int_t)worst[i]->fate[FATE_REFUSED],
+						"reason", name_reason(worst[i]->reason)));
 	}
 	return a;
 }
 
 static json_t *timeline(const struct tally *t)
 {
-	json_t *attempts = json_array(), *deferred = json_array(), *ended[OUTCOMES], *o;
+	json_t *attempts = json_array(), *deferred = json_array(), *ended[FATES], *o;
 	uint32_t each, columns = tally_columns(t, STEPS, &each);
 
 	o = json_pack("{s:f, s:o, s:o}", "step_s", (double)each * (double)t->bin_ns / 1e9,
 		      "attempts", attempts, "deferred_syns", deferred);
-	for (int i = 0; i < OUTCOMES; i++) {
+	for (int i = 0; i < FATES; i++) {
 		ended[i] = json_array();
-		json_object_set_new(o, outcomes[i], ended[i]);
+		json_object_set_new(o, fates[i], ended[i]);
 	}
 	for (uint32_t n = 0; o && n < columns; n++) {
 		struct tally_bin b = tally_column(t, each, n);
 
 		json_array_append_new(attempts, json_integer(b.attempts));
 		json_array_append_new(deferred, json_integer(b.deferred));
-		for (int i = 0; i < OUTCOMES; i++)
-			json_array_append_new(ended[i], json_integer(b.outcome[i]));
+		for (int i = 0; i < FATES; i++)
+			json_array_append_new(ended[i], json_integer(b.fate[i]));
 	}
 	return o;
 }
@@ -204,12 +204,11 @@ static json_t *build(const struct replay_report *r)
 		r->capture ? capture(r->capture) : json_null(), "attempts", "count",
 		(json_int_t)t->attempts, "last_s", (double)t->arrived_ns / 1e9, "busiest_second",
 		(json_int_t)t->busiest_second, "admitted", "count",
-		(json_int_t)t->outcome[OUTCOME_ADMITTED], "at_once", (json_int_t)t->at_once, "held",
-		(json_int_t)t->held, "gave_up", "count", (json_int_t)t->outcome[OUTCOME_LOST],
-		"after_s", options->client->gives_up_ms / 1e3, "reasons",
-		reasons(t->outcome_reason[OUTCOME_LOST]), "refused", "count",
-		(json_int_t)t->outcome[OUTCOME_REFUSED], "reasons",
-		reasons(t->outcome_reason[OUTCOME_REFUSED]), "waited", waited(t), "syns", syns(t),
+		(json_int_t)t->fate[FATE_ADMITTED], "at_once", (json_int_t)t->at_once, "held",
+		(json_int_t)t->held, "gave_up", "count", (json_int_t)t->fate[FATE_LOST], "after_s",
+		options->client->gives_up_ms / 1e3, "reasons", reasons(t->fate_reason[FATE_LOST]),
+		"refused", "count", (json_int_t)t->fate[FATE_REFUSED], "reasons",
+		reasons(t->fate_reason[FATE_REFUSED]), "waited", waited(t), "syns", syns(t),
 		"again", (json_int_t)t->again, "copies", "judged", (json_int_t)t->copies,
 		"replaced", (json_int_t)t->replaced, "classes", classes(t), "sources",
 		places(&t->sources), "subnets", places(&t->subnets), "timeline", timeline(t),

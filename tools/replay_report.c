@@ -174,7 +174,7 @@ static void print_waits(const struct tally *t)
 	static const double share[] = {0.5, 0.9, 0.99, 1};
 	double s[4];
 
-	if (!t->outcome[OUTCOME_ADMITTED])
+	if (!t->fate[FATE_ADMITTED])
 		return;
 	for (int i = 0; i < 4; i++)
 		s[i] = tally_waited(t, share[i]) / 1000.0;
@@ -206,17 +206,17 @@ static void name_reasons(char *text, size_t size, const uint64_t by_reason[REASO
 	}
 }
 
-static void print_left_out(const struct replay_report *r, enum outcome outcome, const char *label)
+static void print_left_out(const struct replay_report *r, enum fate fate, const char *label)
 {
 	const struct tally *t = r->tally;
 	char reasons[512], text[768], count[32], when[64] = "at once";
 
-	name_reasons(reasons, sizeof(reasons), t->outcome_reason[outcome]);
-	if (outcome == OUTCOME_LOST && r->options->client->gives_up_ms)
+	name_reasons(reasons, sizeof(reasons), t->fate_reason[fate]);
+	if (fate == FATE_LOST && r->options->client->gives_up_ms)
 		snprintf(when, sizeof(when), "after %u s", r->options->client->gives_up_ms / 1000);
-	snprintf(text, sizeof(text), "%s (%.1f %%)%s%s%s%s", grouped(t->outcome[outcome], count),
-		 percent(t->outcome[outcome], t->attempts), t->outcome[outcome] ? ", " : "",
-		 t->outcome[outcome] ? when : "", *reasons ? ": " : "", reasons);
+	snprintf(text, sizeof(text), "%s (%.1f %%)%s%s%s%s", grouped(t->fate[fate], count),
+		 percent(t->fate[fate], t->attempts), t->fate[fate] ? ", " : "",
+		 t->fate[fate] ? when : "", *reasons ? ": " : "", reasons);
 	paragraph(label, text);
 }
 
@@ -252,16 +252,16 @@ static void print_classes(const struct tally *t)
 	bool listed = false;
 
 	for (int c = CLASS_UNKNOWN + 1; c < CLASSES; c++)
-		for (int o = 0; o < OUTCOMES; o++)
-			listed |= t->outcome_class[o][c] != 0;
+		for (int o = 0; o < FATES; o++)
+			listed |= t->fate_class[o][c] != 0;
 	if (!listed)
 		return;
 	printf("\n" LABEL "%-10s %12s %12s %12s %12s\n", "by class", "", "attempts", "admitted",
 	       "gave up", "refused");
 	for (int c = 0; c < CLASSES; c++) {
-		uint64_t admitted = t->outcome_class[OUTCOME_ADMITTED][c];
-		uint64_t lost = t->outcome_class[OUTCOME_LOST][c];
-		uint64_t refused = t->outcome_class[OUTCOME_REFUSED][c];
+		uint64_t admitted = t->fate_class[FATE_ADMITTED][c];
+		uint64_t lost = t->fate_class[FATE_LOST][c];
+		uint64_t refused = t->fate_class[FATE_REFUSED][c];
 
 		if (admitted + lost + refused)
 			printf(LABEL "%-10s %12s %12s %12s %12s\n", "", class_name(c),
@@ -280,14 +280,14 @@ static void print_came_of(const struct replay_report *r)
 	printf(LABEL "%s in %s, %s in the busiest second\n", "attempts",
 	       grouped(t->attempts, count[0]), span, grouped(t->busiest_second, count[1]));
 	printf(LABEL "%s (%.1f %%), %s of them by their first SYN\n", "admitted",
-	       grouped(t->outcome[OUTCOME_ADMITTED], count[0]),
-	       percent(t->outcome[OUTCOME_ADMITTED], t->attempts), grouped(t->at_once, count[1]));
+	       grouped(t->fate[FATE_ADMITTED], count[0]),
+	       percent(t->fate[FATE_ADMITTED], t->attempts), grouped(t->at_once, count[1]));
 	if (t->held)
 		printf(LABEL "%s of them, as pace-horizon allows\n", "held",
 		       grouped(t->held, count[0]));
 	print_waits(t);
-	print_left_out(r, OUTCOME_LOST, "gave up");
-	print_left_out(r, OUTCOME_REFUSED, "refused");
+	print_left_out(r, FATE_LOST, "gave up");
+	print_left_out(r, FATE_REFUSED, "refused");
 	print_syns(t);
 	print_classes(t);
 }
@@ -314,12 +314,12 @@ static void print_places(const char *title, const struct tally_places *p, unsign
 	printf("\n%-43s %10s %9s %9s %9s  %s\n", title, "attempts", "admitted", "gave up",
 	       "refused", "last for");
 	for (unsigned int i = 0; i < count; i++) {
-		const uint32_t *outcome = worst[i]->outcome;
+		const uint32_t *fate = worst[i]->fate;
 
 		replay_prefix(&worst[i]->key, name, sizeof(name));
 		printf("%-43s %10u %9u %9u %9u  %s\n", name,
-		       outcome[OUTCOME_ADMITTED] + outcome[OUTCOME_LOST] + outcome[OUTCOME_REFUSED],
-		       outcome[OUTCOME_ADMITTED], outcome[OUTCOME_LOST], outcome[OUTCOME_REFUSED],
+		       fate[FATE_ADMITTED] + fate[FATE_LOST] + fate[FATE_REFUSED],
+		       fate[FATE_ADMITTED], fate[FATE_LOST], fate[FATE_REFUSED],
 		       name_reason(worst[i]->reason));
 	}
 }

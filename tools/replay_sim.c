@@ -26,6 +26,10 @@ struct ring {
 	uint64_t after_ns; /* the first SYN this happens */
 };
 
+#define NOTHING_DUE UINT64_MAX
+#define LOOK_AHEAD  4 /* entries of a ring: memory is slow to reach */
+#define CACHE_LINE  64
+
 /* What is known of an attempt of the trace when a copy of it comes: the value in the table. */
 struct recent {
 	__u64 first_ns;
@@ -37,7 +41,8 @@ struct sim {
 	struct tally *tally;
 	struct replay_table recent;
 	struct ring ring[RINGS];
-	unsigned int rings; /* 1 to rings - 1 are in use */
+	uint64_t due_ns[RINGS]; /* when the head of each ring happens, or NOTHING_DUE */
+	unsigned int rings;	/* 1 to rings - 1 are in use */
 	uint32_t waiting;
 	uint64_t now_ns;
 };
@@ -53,6 +58,8 @@ int sim_open(const struct sim_setup *setup, struct sim **sim)
 	if (!s)
 		return -ENOMEM;
 	s->setup = *setup;
+	for (unsigned int n = 0; n < RINGS; n++)
+		s->due_ns[n] = NOTHING_DUE;
 	s->rings = c->syns + 1;
 	for (unsigned int n = 1; n < c->syns; n++)
 		s->ring[n].after_ns = c->at_ms[n] * NSEC_PER_MSEC;
@@ -87,7 +94,7 @@ const struct tally *sim_tally(const struct sim *sim)
 static int ring_grow(struct ring *r)
 {
 	uint32_t size = r->size ? r->size * 2 : RING_AT_FIRST;
-	struct waiting *at = malloc(size * sizeof(*at));
+	struct waiting *at = aligned_alloc(CACHE_LINE, size * sizeof(*at));
 
 	if (!at)
 		return -ENOMEM;
@@ -100,24 +107,30 @@ static int ring_grow(struct ring *r)
 	return 0;
 }
 
-static int ring_push(struct sim *s, struct ring *r, const struct waiting *w)
+static int ring_push(struct sim *s, unsigned int n, const struct waiting *w)
 {
+	struct ring *r = &s->ring[n];
+
 	if (s->waiting == SIM_WAITING_MAX)
 		return -ENOSPC;
 	if (r->count == r->size && ring_grow(r))
 		return -ENOMEM;
+	if (!r->count)
+		s->due_ns[n] = w->first_ns + r->after_ns;
 	r->at[(r->head + r->count++) & (r->size - 1)] = *w;
 	s->waiting++;
 	return 0;
 }
 
-static struct waiting ring_pop(struct sim *s, struct ring *r)
+static struct waiting ring_pop(struct sim *s, unsigned int n)
 {
+	struct ring *r = &s->ring[n];
 	struct waiting w = r->at[r->head];
 
 	r->head = (r->head + 1) & (r->size - 1);
-	r->count--;
+	s->due_ns[n] = --r->count ? r->at[r->head].first_ns + r->after_ns : NOTHING_DUE;
 	s->waiting--;
+	__builtin_prefetch(&r->at[(r->head + LOOK_AHEAD) & (r->size - 1)]);
 	return w;
 }
 
@@ -126,19 +139,12 @@ static unsigned int next_ring(const struct sim *s, uint64_t *at_ns)
 {
 	unsigned int next = 0;
 
-	*at_ns = UINT64_MAX;
-	for (unsigned int n = s->rings - 1; n; n--) { /* at the same moment: who waits longest */
-		const struct ring *r = &s->ring[n];
-		uint64_t due_ns;
-
-		if (!r->count)
-			continue;
-		due_ns = r->at[r->head].first_ns + r->after_ns;
-		if (due_ns < *at_ns) {
-			*at_ns = due_ns;
+	*at_ns = NOTHING_DUE;
+	for (unsigned int n = s->rings - 1; n; n--) /* at the same moment: who waits longest */
+		if (s->due_ns[n] < *at_ns) {
+			*at_ns = s->due_ns[n];
 			next = n;
 		}
-	}
 	return next;
 }
 
@@ -167,13 +173,13 @@ static struct prefix_key place_of(const union addr *a, const struct prefix *p)
 }
 
 /* The attempt comes to its end at a moment; that of a held one is still to come. */
-static int conclude(struct sim *s, const struct waiting *w, enum outcome outcome, uint64_t at_ns)
+static int conclude(struct sim *s, const struct waiting *w, enum fate fate, uint64_t at_ns)
 {
 	const struct policy *p = replay_gate_policy(s->setup.gate);
 	struct tally_end end = {
 		.at_ns = at_ns,
 		.wait_ms = (at_ns - w->first_ns) / NSEC_PER_MSEC,
-		.outcome = outcome,
+		.fate = fate,
 		.reason = w->reason,
 		.class = w->class,
 		.first = s->now_ns == w->first_ns,
@@ -182,14 +188,14 @@ static int conclude(struct sim *s, const struct waiting *w, enum outcome outcome
 		.subnet = place_of(&w->attempt.source, &p->subnet[w->attempt.family & 1]),
 	};
 
-	if (s->setup.copies && outcome == OUTCOME_ADMITTED) {
+	if (s->setup.copies && fate == FATE_ADMITTED) {
 		__u64 fingerprint = replay_gate_fingerprint(s->setup.gate, &w->attempt);
 		struct recent *recent = replay_table_find(&s->recent, &fingerprint, 1);
 
 		if (recent)
 			recent->admitted = 1;
 	}
-	return tally_outcome(s->tally, &end);
+	return tally_fate(s->tally, &end);
 }
 
 /* Held from its nth SYN on: let in at its turn, and until then it goes on sending. */
@@ -200,8 +206,8 @@ static int hold(struct sim *s, struct waiting *w, unsigned int n, uint64_t hold_
 
 	w->turn_ms = (uint32_t)((after_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
 	w->turn_ms += !w->turn_ms;
-	err = conclude(s, w, OUTCOME_ADMITTED, turn_ns);
-	return err ? err : ring_push(s, &s->ring[n + 1], w);
+	err = conclude(s, w, FATE_ADMITTED, turn_ns);
+	return err ? err : ring_push(s, n + 1, w);
 }
 
 /* The nth SYN (from 0) of an attempt. Returns 0 or -errno. */
@@ -210,31 +216,31 @@ static int send_syn(struct sim *s, struct waiting *w, unsigned int n)
 	struct replay_decision d = judge(s, &w->attempt);
 
 	if (w->turn_ms) /* the gate has swallowed it */
-		return ring_push(s, &s->ring[n + 1], w);
+		return ring_push(s, n + 1, w);
 	w->reason = d.reason;
 	w->class = d.class;
 	switch (d.verdict) {
 	case VERDICT_PASS:
-		return conclude(s, w, OUTCOME_ADMITTED, s->now_ns);
+		return conclude(s, w, FATE_ADMITTED, s->now_ns);
 	case VERDICT_REFUSE: /* the RST sends it to the next MX at once */
-		return conclude(s, w, OUTCOME_REFUSED, s->now_ns);
+		return conclude(s, w, FATE_REFUSED, s->now_ns);
 	case VERDICT_HOLD:
 		return hold(s, w, n, d.hold_ns);
 	default:
-		return ring_push(s, &s->ring[n + 1], w);
+		return ring_push(s, n + 1, w);
 	}
 }
 
 static int happen(struct sim *s, unsigned int n, uint64_t at_ns)
 {
-	struct waiting w = ring_pop(s, &s->ring[n]);
+	struct waiting w = ring_pop(s, n);
 
 	s->now_ns = at_ns;
 	/* Its turn has come meanwhile: it was answered. */
 	if (w.turn_ms && s->ring[n].after_ns >= w.turn_ms * NSEC_PER_MSEC)
 		return 0;
 	if (n == s->setup.client->syns)
-		return conclude(s, &w, OUTCOME_LOST, at_ns);
+		return conclude(s, &w, FATE_LOST, at_ns);
 	return send_syn(s, &w, n);
 }
 

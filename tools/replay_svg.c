@@ -43,10 +43,10 @@ static void fill(struct picture *p, const struct tally *t)
 	p->column_s = (double)each * (double)t->bin_ns / 1e9;
 	for (uint32_t i = 0; i < p->columns; i++) {
 		struct tally_bin b = tally_column(t, each, i);
-		double lost = (double)b.outcome[OUTCOME_LOST] + b.outcome[OUTCOME_REFUSED];
+		double lost = (double)b.fate[FATE_LOST] + b.fate[FATE_REFUSED];
 
 		p->rate[CURVE_ATTEMPTS][i] = b.attempts / p->column_s;
-		p->rate[CURVE_ADMITTED][i] = b.outcome[OUTCOME_ADMITTED] / p->column_s;
+		p->rate[CURVE_ADMITTED][i] = b.fate[FATE_ADMITTED] / p->column_s;
 		p->rate[CURVE_LOST][i] = lost / p->column_s;
 		p->rate[CURVE_DEFERRED][i] = b.deferred / p->column_s;
 	}
@@ -119,10 +119,8 @@ static void put_picture(FILE *f, const struct replay_report *r, const struct pic
 	fprintf(f,
 		"</text>\n<text x=\"%d\" y=\"42\">%llu attempts: %llu admitted, %llu gave up, %llu "
 		"refused</text>\n",
-		LEFT, (unsigned long long)t->attempts,
-		(unsigned long long)t->outcome[OUTCOME_ADMITTED],
-		(unsigned long long)t->outcome[OUTCOME_LOST],
-		(unsigned long long)t->outcome[OUTCOME_REFUSED]);
+		LEFT, (unsigned long long)t->attempts, (unsigned long long)t->fate[FATE_ADMITTED],
+		(unsigned long long)t->fate[FATE_LOST], (unsigned long long)t->fate[FATE_REFUSED]);
 	for (int c = 0; c < CURVES; c++)
 		put_curve(f, p, c, TOP + 10 + c * (PANEL + GAP));
 	text_span(span, sizeof(span), p->columns * p->column_s);

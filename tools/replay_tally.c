@@ -37,8 +37,8 @@ static void add_bin(struct tally_bin *to, const struct tally_bin *from)
 {
 	to->attempts += from->attempts;
 	to->deferred += from->deferred;
-	for (int i = 0; i < OUTCOMES; i++)
-		to->outcome[i] += from->outcome[i];
+	for (int i = 0; i < FATES; i++)
+		to->fate[i] += from->fate[i];
 }
 
 /* Twice the width: two and two become one. */
@@ -118,14 +118,14 @@ static int add_place(struct tally_places *p, const struct prefix_key *key,
 		return -ENOMEM;
 	place = find_place(p, key);
 	if (!place->key.bits && p->count == TALLY_PLACES_MAX) {
-		p->beyond[end->outcome]++;
+		p->beyond[end->fate]++;
 		return 0;
 	}
 	p->count += !place->key.bits;
 	place->key = *key;
 	place->class = end->class;
-	place->outcome[end->outcome]++;
-	if (end->outcome != OUTCOME_ADMITTED) {
+	place->fate[end->fate]++;
+	if (end->fate != FATE_ADMITTED) {
 		place->reason = end->reason;
 		return 0;
 	}
@@ -137,7 +137,7 @@ static int add_place(struct tally_places *p, const struct prefix_key *key,
 
 static uint64_t left_out(const struct tally_place *p)
 {
-	return (uint64_t)p->outcome[OUTCOME_LOST] + p->outcome[OUTCOME_REFUSED];
+	return (uint64_t)p->fate[FATE_LOST] + p->fate[FATE_REFUSED];
 }
 
 /* The same order on every machine: by the address where two have lost as many. */
@@ -193,13 +193,13 @@ void tally_syn(struct tally *t, uint64_t at_ns, uint8_t verdict, uint8_t reason,
 		bin_of(t, at_ns)->deferred++;
 }
 
-int tally_outcome(struct tally *t, const struct tally_end *end)
+int tally_fate(struct tally *t, const struct tally_end *end)
 {
-	bin_of(t, end->at_ns)->outcome[end->outcome]++;
-	t->outcome[end->outcome]++;
-	t->outcome_class[end->outcome][end->class]++;
-	t->outcome_reason[end->outcome][end->reason]++;
-	if (end->outcome == OUTCOME_ADMITTED) {
+	bin_of(t, end->at_ns)->fate[end->fate]++;
+	t->fate[end->fate]++;
+	t->fate_class[end->fate][end->class]++;
+	t->fate_reason[end->fate][end->reason]++;
+	if (end->fate == FATE_ADMITTED) {
 		t->at_once += end->first && !end->held;
 		t->held += end->held;
 		t->wait_ms[end->wait_ms < TALLY_WAITS ? end->wait_ms : TALLY_WAITS - 1]++;
@@ -211,7 +211,7 @@ int tally_outcome(struct tally *t, const struct tally_end *end)
 
 uint32_t tally_waited(const struct tally *t, double share)
 {
-	double wanted = share * (double)t->outcome[OUTCOME_ADMITTED];
+	double wanted = share * (double)t->fate[FATE_ADMITTED];
 	uint64_t sum = 0;
 	uint32_t last = 0;
 

@@ -18,19 +18,19 @@
 #define TALLY_BIN_NS	 (100 * NSEC_PER_MSEC)
 #define TALLY_PLACES_MAX (1U << 20) /* sources, and subnets, that are counted each by itself */
 
-enum outcome { OUTCOME_ADMITTED, OUTCOME_REFUSED, OUTCOME_LOST, OUTCOMES };
+enum fate { FATE_ADMITTED, FATE_REFUSED, FATE_LOST, FATES };
 
 struct tally_bin {
-	uint32_t attempts;	    /* that began */
-	uint32_t deferred;	    /* SYNs */
-	uint32_t outcome[OUTCOMES]; /* attempts that ended so */
+	uint32_t attempts;    /* that began */
+	uint32_t deferred;    /* SYNs */
+	uint32_t fate[FATES]; /* attempts that ended so */
 };
 
 /* A source, or a subnet. */
 struct tally_place {
 	struct prefix_key key; /* bits: 0 is a free place */
 	uint64_t wait_ms;      /* of the admitted, all together */
-	uint32_t outcome[OUTCOMES];
+	uint32_t fate[FATES];
 	uint32_t wait_most_ms;
 	uint8_t reason; /* of the last that was lost or refused */
 	uint8_t class;
@@ -39,19 +39,19 @@ struct tally_place {
 struct tally_places {
 	struct tally_place *place; /* open addressing; a power of two */
 	uint32_t size, count;
-	__u64 seed[2];		   /* of the hash */
-	uint64_t beyond[OUTCOMES]; /* attempts of those that found no place */
+	__u64 seed[2];		/* of the hash */
+	uint64_t beyond[FATES]; /* attempts of those that found no place */
 };
 
 struct tally {
 	uint64_t attempts;
 	uint64_t syns[VERDICTS][REASONS]; /* judged */
 	uint64_t again;			  /* of them: retransmits of a remembered attempt */
-	uint64_t outcome[OUTCOMES];
-	uint64_t outcome_class[OUTCOMES][CLASSES];
-	uint64_t outcome_reason[OUTCOMES][REASONS]; /* of the last SYN */
-	uint64_t at_once;  /* admitted by their first SYN, which was not held */
-	uint64_t held;	   /* admitted after they were held */
+	uint64_t fate[FATES];
+	uint64_t fate_class[FATES][CLASSES];
+	uint64_t fate_reason[FATES][REASONS]; /* of the last SYN */
+	uint64_t at_once;		      /* admitted by their first SYN, which was not held */
+	uint64_t held;			      /* admitted after they were held */
 	uint64_t copies;   /* SYNs of the capture behind an admission: judged as they are */
 	uint64_t replaced; /* and before it: the model sends in their place */
 	uint64_t wait_ms[TALLY_WAITS];
@@ -67,7 +67,7 @@ struct tally {
 struct tally_end {
 	uint64_t at_ns; /* from the beginning of the replay, as all times here */
 	uint64_t wait_ms;
-	enum outcome outcome;
+	enum fate fate;
 	uint8_t reason, class;
 	bool first; /* by its first SYN */
 	bool held;
@@ -81,7 +81,7 @@ void tally_close(struct tally *t);
 void tally_attempt(struct tally *t, uint64_t at_ns);
 void tally_syn(struct tally *t, uint64_t at_ns, uint8_t verdict, uint8_t reason, bool again);
 /* Returns 0 or -ENOMEM. */
-int tally_outcome(struct tally *t, const struct tally_end *end);
+int tally_fate(struct tally *t, const struct tally_end *end);
 
 /* So many ms or less had waited this share (0 to 1) of the admitted; 0 when there are none. */
 uint32_t tally_waited(const struct tally *t, double share);

@@ -205,7 +205,7 @@ struct frame_row {
 extern const struct frame_row rows_frames_link[], rows_frames_ip[], rows_frames_tcp[];
 extern const struct row rows_flags[], rows_limits[], rows_priority[], rows_trusted[],
 	rows_attempts[], rows_classes[], rows_modes[], rows_tiers[], rows_resets[], rows_cpus[],
-	rows_verifier[];
+	rows_verifier[], rows_replay[];
 
 /* --- the bench ----------------------------------------------------------------------------- */
 
