@@ -156,6 +156,18 @@ def test_import_values(t):
                        f"smtpd_client_connection_count_limit = {value}\n")
         t.check("max-sessions-per-source" not in got and "main.cf:2" in text, f"  {value}")
 
+    words = ("192.0.2.1/24 192.0.2.0/24 [2001:db8::1]/32 [2001:db8::]/32 10/8 1.2.3.4 [::1] "
+             "1.2.3.4/33 [::ffff:10.0.0.0]/104 [::ffff:0:0]/95 [::1 1.2.3.0/0x18 1.2.3.0/ /24 "
+             "0.0.0.0/0 ::/0")
+    _, text = of("postfix", "main.cf", f"mynetworks = {words}\n")
+    proposed = re.findall(r"^#  (\S+)$", text, flags=re.M)
+    t.equal("  prefixes that are proposed", " ".join(proposed), "192.0.2.0/24 2001:db8::/32 "
+            "1.2.3.4/32 ::1/128 10.0.0.0/8 0.0.0.0/0 ::/0")
+    done = run(SLUICED, "-n", "-f", write("imported.conf", text), "-o",
+               "classes.trusted=" + write("trusted", "\n".join(proposed) + "\n"))
+    t.check(done.returncode == 0, f"  sluiced takes them: {done.stdout + done.stderr}")
+    t.equal("  words that are named as none", len(re.findall("is no prefix", text)), 9)
+
     for value in ("010", "0x20", "1K", "MAXIMUM", "65537"):
         got, text = of("exim", "exim.conf", f"smtp_accept_max = {value}\n")
         t.check("max-sessions" not in got and "exim.conf:1" in text and "Not understood" in text,
