@@ -20,6 +20,8 @@
 
 #include <gate.skel.h>
 
+#include "hold.h"
+
 /* More than any row touches, and far from where an LRU table begins to evict. */
 #define BENCH_ENTRIES 16384
 
@@ -163,8 +165,10 @@ int bench_trie_slot(uint32_t slot, bool v6, int trie)
 static int test_run(uint64_t now_ns, const uint8_t *frame, size_t bytes, uint32_t n,
 		    struct outcome *out)
 {
-	uint8_t in[sizeof(now_ns) + FRAME_MAX], back[sizeof(now_ns) + FRAME_MAX];
+	uint8_t in[sizeof(now_ns) + FRAME_MAX];
+	uint8_t back[sizeof(struct hold_mark) + sizeof(now_ns) + FRAME_MAX], *at = back;
 	struct xdp_md context = {.data = sizeof(now_ns), .data_end = sizeof(now_ns) + bytes};
+	const struct hold_mark mark = {HOLD_MAGIC};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(now_ns) + bytes,
 		    .data_out = back, .data_size_out = sizeof(back), .ctx_in = &context,
 		    .ctx_size_in = sizeof(context), .repeat = n);
@@ -174,11 +178,15 @@ static int test_run(uint64_t now_ns, const uint8_t *frame, size_t bytes, uint32_
 	if (bpf_prog_test_run_opts(bench.program, &opts))
 		return -errno;
 	/* The metadata comes back in front: it shows where the frame begins. */
-	if (opts.data_size_out < sizeof(now_ns) || memcmp(back, &now_ns, sizeof(now_ns)))
+	out->marked = opts.data_size_out >= sizeof(mark) && !memcmp(back, &mark, sizeof(mark));
+	if (out->marked)
+		at += sizeof(mark);
+	if (back + opts.data_size_out < at + sizeof(now_ns) || memcmp(at, &now_ns, sizeof(now_ns)))
 		return -EPROTO;
+	at += sizeof(now_ns);
 	out->action = opts.retval;
-	out->bytes = opts.data_size_out - sizeof(now_ns);
-	memcpy(out->frame, back + sizeof(now_ns), out->bytes);
+	out->bytes = (size_t)(back + opts.data_size_out - at);
+	memcpy(out->frame, at, out->bytes);
 	return 0;
 }
 

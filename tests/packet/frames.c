@@ -75,6 +75,14 @@ static uint8_t *fill(uint8_t *p, uint8_t x, size_t bytes)
 	return p + bytes;
 }
 
+uint64_t frame_source_mac(void)
+{
+	uint64_t number = 0;
+
+	memcpy(&number, mac_source, sizeof(mac_source));
+	return number;
+}
+
 static uint8_t *put_ethernet(uint8_t *p, const struct spec *s, bool v6)
 {
 	p = put(p, mac_dest, 6);

@@ -89,6 +89,9 @@ struct spec {
 /* The frame of a spec. v6: an address of the row stands for its twin (twin_address). */
 size_t frame_build(const struct spec *s, bool v6, uint8_t *frame);
 
+/* The source address that all of them have, as a number of its bytes in memory order. */
+uint64_t frame_source_mac(void);
+
 /*
  * The IPv6 twin of a.b.c.d is 20aa:bb:cc:dd::1 (each byte in hexadecimal), so that a row of IPv4
  * addresses holds for both families: what shares a /24 or a /32 has twins that share a /48 or /64.
@@ -112,6 +115,7 @@ struct want {
 	enum xdp_action action;
 	enum frame_kind kind;
 	uint32_t mode, verdict, reason, rank; /* of a judged one: rank is its class */
+	bool marked;			      /* for the waiting room */
 };
 
 #define JUDGED(action_, mode_, verdict_, reason_, rank_) \
@@ -127,6 +131,14 @@ struct want {
 #define DROP(reason, rank)	       JUDGED(XDP_DROP, ENFORCE, DROP, reason, rank)
 #define MONITOR(verdict, reason, rank) JUDGED(XDP_PASS, MONITOR, verdict, reason, rank)
 #define UNJUDGED(kind_)		       .want = {.action = XDP_PASS, .kind = FRAME_##kind_}
+/* It waits for so long; the next of the same step a given time longer. */
+#define HOLD(rank, wait, more)                                                         \
+	JUDGED(XDP_PASS, ENFORCE, HOLD, CONNECTION_RATE, rank), .waits = {wait, more}, \
+								.want.marked = true
+/* It takes the last token: its turn is now, and it goes through the room. */
+#define PACE(rank) PASS(ADMITTED, rank), .want.marked = true
+/* It has been judged before: it passes, and nothing else is counted of it. */
+#define CAME_BACK .want = {.action = XDP_PASS, .kind = FRAME_KINDS}
 
 /* What differs between the frames of a step that is done several times. */
 enum vary {
@@ -148,6 +160,7 @@ struct owes {
 struct faults {
 	uint64_t trusted_over, refuse_over, reset_failed, remember_over;
 	uint64_t refund_lost, insert_failed, word_repaired;
+	uint64_t hold_back;
 };
 
 /* What the controller does before the frames of a step. */
@@ -156,6 +169,9 @@ struct change {
 	uint64_t lease_ns;	 /* the lease is renewed until then */
 	uint64_t seed;		 /* of the attempts' fingerprints, as after another load */
 	uint64_t global_owes_ns; /* the global word as another policy left it */
+	uint64_t room_ns;	 /* the waiting room stands until then */
+	uint64_t drained_ns;	 /* those who wait have left by then */
+	bool tag;		 /* what comes back from it has the source address of the rows */
 };
 
 struct step {
@@ -166,6 +182,9 @@ struct step {
 	enum vary vary;
 	uint64_t every_ns; /* between them */
 	bool again;	   /* each counts as the retransmit of a remembered attempt */
+	struct {
+		uint64_t first_ns, more_ns;
+	} waits; /* of those that are held */
 	struct owes owes;
 	struct faults counts;
 	struct change first;
@@ -184,6 +203,7 @@ struct row {
 	const char *classes_1;		   /* in slot 1 */
 	uint64_t lease_ns;		   /* 0: long */
 	bool no_lease;			   /* not renewed yet */
+	bool room;			   /* the waiting room stands, for long */
 	bool zero_policy;		   /* the maps as they are after a load */
 	uint32_t cpus;			   /* that share defer-budget; 0: one */
 	enum families families;		   /* a row of IPv4 addresses is run with their twins too */
@@ -205,7 +225,7 @@ struct frame_row {
 extern const struct frame_row rows_frames_link[], rows_frames_ip[], rows_frames_tcp[];
 extern const struct row rows_flags[], rows_limits[], rows_priority[], rows_trusted[],
 	rows_attempts[], rows_classes[], rows_modes[], rows_tiers[], rows_resets[], rows_cpus[],
-	rows_verifier[], rows_replay[];
+	rows_verifier[], rows_replay[], rows_hold[];
 
 /* --- the bench ----------------------------------------------------------------------------- */
 
@@ -224,6 +244,7 @@ extern struct bench bench;
 /* What came out of one frame. */
 struct outcome {
 	uint32_t action;
+	bool marked; /* for the waiting room, by metadata */
 	size_t bytes;
 	uint8_t frame[FRAME_MAX];
 };

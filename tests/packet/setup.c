@@ -130,7 +130,9 @@ static int config_word(const char *key, char *value, struct config *c)
 			*(uint32_t *)((char *)c + numbers[i].offset) = strtoul(value, NULL, 10);
 			return 0;
 		}
-	if (!strcmp(key, "port") || !strcmp(key, "address"))
+	if (!strcmp(key, "pace-horizon"))
+		c->pace_horizon_ns = MS(strtoul(value, NULL, 10)); /* "500ms" */
+	else if (!strcmp(key, "port") || !strcmp(key, "address"))
 		list_words(value, c, !strcmp(key, "port"));
 	else if (!strcmp(key, "mode"))
 		c->mode = mode_word(value);
@@ -258,6 +260,7 @@ int setup_row(const struct row *row, bool v6)
 	if (!row->no_lease)
 		bench.control->lease_until_ns =
 			BENCH_START_NS + (row->lease_ns ? row->lease_ns : S(36000));
+	bench.control->hold_until_ns = row->room ? BENCH_START_NS + S(36000) : 0;
 	for (uint32_t set = 0; set < 2 && !err; set++) {
 		const char *policy = set && row->other ? row->other : row->policy;
 

@@ -40,8 +40,10 @@ static void counter_name(size_t i, char *name, size_t size)
 			 verdicts[i % VERDICTS]);
 	else if ((i -= FAMILIES * VERDICTS) < FRAME_KINDS)
 		snprintf(name, size, "frames %s", kinds[i]);
+	else if ((i -= FRAME_KINDS) < sizeof(faults) / sizeof(faults[0]))
+		snprintf(name, size, "%s", faults[i]);
 	else
-		snprintf(name, size, "%s", faults[i - FRAME_KINDS]);
+		snprintf(name, size, "number %zu behind %s", i, faults[0]);
 }
 
 /* What the counters must be after a step, given what they were. */
@@ -50,7 +52,8 @@ static void expect_counters(struct counters *c, const struct step *step, uint32_
 {
 	const struct want *w = &step->want;
 
-	c->frames[w->kind] += frames;
+	if (w->kind < FRAME_KINDS)
+		c->frames[w->kind] += frames;
 	if (w->kind == FRAME_SYN)
 		c->judged[w->mode][family][w->rank][w->verdict][w->reason] += frames;
 	if (step->again)
@@ -62,6 +65,16 @@ static void expect_counters(struct counters *c, const struct step *step, uint32_
 	c->refund_lost += step->counts.refund_lost;
 	c->insert_failed += step->counts.insert_failed;
 	c->word_repaired += step->counts.word_repaired;
+	c->hold_back += step->counts.hold_back;
+	for (uint32_t n = 0; w->verdict == VERDICT_HOLD && n < frames; n++) {
+		uint64_t wait_ns = step->waits.first_ns + n * step->waits.more_ns, below_ms = 1;
+		uint32_t bucket = 0;
+
+		for (; wait_ns / NSEC_PER_MSEC >= below_ms; below_ms *= 2)
+			bucket++;
+		c->held[bucket]++;
+		c->held_ns += wait_ns;
+	}
 }
 
 static int compare_counters(const struct counters *want, const struct counters *before)
@@ -143,6 +156,11 @@ static int run_frame(const struct step *step, const struct spec *s, bool v6, uin
 			 action_name(out.action));
 		return 1;
 	}
+	if (out.marked != step->want.marked) {
+		complain("expected it %s, got it %s", step->want.marked ? "marked" : "unmarked",
+			 out.marked ? "marked" : "unmarked");
+		return 1;
+	}
 	return compare_bytes(s, v6, &step->want, frame, bytes, &out);
 }
 
@@ -215,6 +233,12 @@ static void make_change(const struct change *change)
 		bench.control->seed[0] = change->seed;
 	if (change->global_owes_ns)
 		bench.control->global_tat_ns = BENCH_START_NS + change->global_owes_ns;
+	if (change->room_ns)
+		bench.control->hold_until_ns = BENCH_START_NS + change->room_ns;
+	if (change->drained_ns)
+		bench.control->hold_drained_ns = BENCH_START_NS + change->drained_ns;
+	if (change->tag)
+		bench.control->hold_tag = frame_source_mac();
 }
 
 int step_run(const struct row *row, const struct step *step, bool v6)
