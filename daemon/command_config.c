@@ -76,9 +76,12 @@ int command_put_in_force(struct daemon *d, const struct config *c, struct class_
 	before = d->config;
 	bad = apply(d, c, list, slot, err);
 	pthread_mutex_unlock(&d->lock);
-	if (!bad && before.interfaces)
+	if (bad)
+		return bad;
+	learning_configure(d);
+	if (before.interfaces)
 		say_what_waits(&before, c);
-	return bad;
+	return 0;
 }
 
 /* Reads the class files of a config that is checked, and puts both in force. */

@@ -12,12 +12,6 @@
 #include "known.h"
 #include "log.h"
 
-/* For as long as nobody tells the kernel. */
-__attribute__((weak)) void daemon_known_changed(struct daemon *d)
-{
-	(void)d;
-}
-
 static uint64_t boot_now_ns(void)
 {
 	struct timespec t;

@@ -351,6 +351,7 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 	json_object_set_new(answer, "accept_queue", accept_queue_json(d));
 	json_object_set_new(answer, "banner", banner_json(d, &c));
 	json_object_set_new(answer, "flood", flood_json(d));
+	json_object_set_new(answer, "known", command_known_status(d));
 	json_object_set_new(answer, "interfaces", interfaces_json(d));
 	return answer;
 }

@@ -79,6 +79,23 @@ struct daemon {
 /* Known senders were changed by hand: tells the kernel. The main thread's, without the lock. */
 void daemon_known_changed(struct daemon *d);
 
+/* --- learning.c: all the main thread's --- */
+
+/* Reads the known senders and tells the kernel of them. Returns 0, or -errno with a sentence. */
+int learning_start(struct daemon *d, struct config_error *err);
+
+/* A kernel_end_fn: learns from the end of a session. */
+void learning_end_of_session(void *daemon, const struct session_end *end);
+
+/* Lets go of what is over, tells the kernel what has changed, writes the file when it is time. */
+void learning_tick(struct daemon *d);
+
+/* The [known] keys may have changed. */
+void learning_configure(struct daemon *d);
+
+/* Writes the file. */
+void learning_stop(struct daemon *d);
+
 /* --- controller.c --- */
 
 /* One tick: sample, step, write the policy if it changed, renew the lease. Takes the lock. */

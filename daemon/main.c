@@ -232,6 +232,10 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 	if (bad)
 		return bad;
 	kernel_sessions_start(d->kernel);
+	kernel_banner_tend(d->kernel);
+	bad = learning_start(d, err);
+	if (bad)
+		return bad;
 	/* Nobody is to see, or to be judged by, a state without load and lease. */
 	controller_tick(d);
 	pacing_tend(d);
@@ -302,8 +306,10 @@ static void after_tick(struct daemon *d)
 		files_tier(d, tiers);
 	shown = tiers;
 	files_lease(d, lease_until_ns, tiers, reason);
-	if (!d->detached)
+	if (!d->detached) {
 		look_at_sessions(d);
+		learning_tick(d);
+	}
 	if (now_ns >= metrics_due_ns) {
 		write_metrics(d);
 		/* Ticks jitter: half of one earlier, or an interval of 1s would become two. */
@@ -322,12 +328,6 @@ static void on_signal(struct daemon *d, int fd)
 		else
 			d->stopping = true;
 	}
-}
-
-static void on_session_end(void *data, const struct session_end *end)
-{
-	(void)data;
-	(void)end;
 }
 
 static void run(struct daemon *d, int signal_fd)
@@ -350,7 +350,7 @@ static void run(struct daemon *d, int signal_fd)
 		if (set[POLL_CHANGED].revents && !eventfd_read(d->changed_fd, &ticks))
 			after_tick(d);
 		if (set[POLL_ENDS].revents)
-			kernel_ends_read(d->kernel, on_session_end, d, ENDS_AT_ONCE);
+			kernel_ends_read(d->kernel, learning_end_of_session, d, ENDS_AT_ONCE);
 		server_serve(d, set + POLL_SERVER, count);
 		if (pacing_is_due(d))
 			pacing_tend(d);
@@ -405,6 +405,7 @@ int main(int argc, char **argv)
 	d.override_count = o.override_count;
 	d.started_ns = kernel_now_ns();
 	kernel_facts(&d.facts);
+	d.facts.instance = d.instance;
 	keep_for_start();
 
 	bad = config_load(o.file, o.overrides, o.override_count, &d.facts, &c, &err);

@@ -13,6 +13,7 @@
 
 #include "daemon.h"
 #include "kernel_sessions.h"
+#include "known.h"
 #include "log.h"
 #include "names.h"
 #include "policy.h"
@@ -312,6 +313,30 @@ static void sessions(FILE *out, struct daemon *d, const struct counters *c)
 	banner(out, d, c);
 }
 
+static void known(FILE *out, const struct daemon *d)
+{
+	struct known_counts c;
+
+	known_counts(d->known, &c);
+	family(out, "sluice_known_sources", "gauge",
+	       "Senders in the table of known ones, by what they are there.");
+	for (int s = STANDING_CANDIDATE; s < STANDINGS; s++)
+		fprintf(out, "sluice_known_sources{name=\"%s\",state=\"%s\"} %" PRIu64 "\n",
+			d->instance, standing_name(s), c.now[s]);
+	number(out, d, "sluice_known_sources_limit", "gauge", (double)c.most,
+	       "How many the table has room for.");
+	number(out, d, "sluice_known_promoted_total", "counter", (double)c.promoted,
+	       "Candidates that became known.");
+	number(out, d, "sluice_known_expired_total", "counter", (double)c.expired,
+	       "Senders that were forgotten because they were silent for too long.");
+	number(out, d, "sluice_known_evicted_total", "counter", (double)c.evicted,
+	       "Candidates that made room for others.");
+	number(out, d, "sluice_known_refused_total", "counter", (double)c.refused,
+	       "Senders for whom the table had no room.");
+	number(out, d, "sluice_known_kept", "gauge", !*known_problem(d->known),
+	       "0 while something is wrong with the file of known senders.");
+}
+
 /* What this kernel does not let us see. */
 static void watch(FILE *out, struct daemon *d)
 {
@@ -355,6 +380,7 @@ char *metrics_text(struct daemon *d)
 	holding(out, d);
 	tiers(out, d, now_ns, mode_now);
 	limits(out, d, now_ns);
+	known(out, d);
 	watch(out, d);
 	house(out, d);
 	pthread_mutex_unlock(&d->lock);

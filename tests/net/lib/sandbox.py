@@ -2,7 +2,7 @@
 """One scenario's own world.
 
 Each scenario runs as the first process of a PID namespace, in a mount namespace of its own with
-an empty /run and an empty bpffs. Whatever way it ends, kill -9 included, the kernel then ends all
+an empty /run, /var/lib and bpffs. Whatever way it ends, kill -9 included, the kernel then ends all
 that it started and drops its pins, network namespaces and files: nothing is left to clean.
 """
 
@@ -39,6 +39,7 @@ def _furnish():
     _make_private()
     kernel.mount("proc", "/proc", "proc")
     kernel.mount("run", "/run", "tmpfs")
+    kernel.mount("lib", "/var/lib", "tmpfs")
     for folder in ("/run/netns", "/run/sluice", WORK):
         os.mkdir(folder, 0o755)
     kernel.mount("bpf", "/sys/fs/bpf", "bpf")
