@@ -382,6 +382,7 @@ static void end(struct daemon *d)
 	}
 	files_tier(d, 0);
 	files_lease(d, 0, 0, "sluiced has ended");
+	learning_stop(d);
 	kernel_close(d->kernel);
 	log_flush();
 }
