@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
@@ -224,14 +225,44 @@ static int map_control(struct kernel *k, struct config_error *err)
 	return 0;
 }
 
+/*
+ * A file of no types, for libbpf to look the kernel's members up in: a kernel without BTF has none,
+ * and the part of the program that reads members is switched off. It lasts as long as we do.
+ */
+static bool empty_types(char *path, size_t size)
+{
+	static int fd = -1;
+	struct btf *none;
+	const void *raw;
+	__u32 bytes;
+
+	if (fd < 0) {
+		none = btf__new_empty();
+		raw = none ? btf__raw_data(none, &bytes) : NULL;
+		fd = raw ? memfd_create("no-types", MFD_CLOEXEC) : -1;
+		if (fd >= 0 && write(fd, raw, bytes) != (ssize_t)bytes) {
+			close(fd);
+			fd = -1;
+		}
+		btf__free(none);
+	}
+	snprintf(path, size, "/proc/self/fd/%d", fd);
+	return fd >= 0;
+}
+
 /* With or without the look-up of listeners. On an error nothing is left open. */
 static int open_with(struct kernel *k, const struct config *c, bool ask_listener,
 		     struct config_error *err)
 {
 	int bad;
 
+	char no_types[64];
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+
 	k->inherited = false;
-	k->program = gate_bpf__open();
+	if (!ask_listener && empty_types(no_types, sizeof(no_types)))
+		opts.btf_custom_path = no_types;
+	k->program = gate_bpf__open_opts(&opts);
 	if (!k->program)
 		return fail(err, -errno, "the filter cannot be opened: %s", strerror(errno));
 	k->program->rodata->ask_listener = ask_listener;

@@ -127,9 +127,9 @@ static void start_sessions(struct kernel *k)
 	w->seen.counting = !bad;
 	if (bad)
 		snprintf(w->seen.sessions, sizeof(w->seen.sessions),
-			 "sessions are not counted, as the kernel has no use for the tracepoint "
-			 "inet_sock_set_state (%s): max-sessions, max-sessions-per-source and "
-			 "source-session-time have no effect",
+			 "sessions are not counted, as this kernel does not take a program on the "
+			 "tracepoint inet_sock_set_state (%s): max-sessions, "
+			 "max-sessions-per-source and source-session-time have no effect",
 			 strerror(-bad));
 }
 
@@ -176,7 +176,7 @@ void kernel_sessions_start(struct kernel *k)
 	if (!k->asks_listener)
 		snprintf(k->watch->seen.listener, sizeof(k->watch->seen.listener),
 			 "accept queues are not asked: this kernel does not let XDP look a "
-			 "listener up");
+			 "listener up, or has no BTF (/sys/kernel/btf/vmlinux)");
 	start_sessions(k);
 	if (k->watch->seen.sessions[0])
 		log_line("%s", k->watch->seen.sessions);

@@ -97,7 +97,8 @@ static void look_at_bpf(json_t *f)
 		find(f, "good", "backlog", "a listener's accept queue can be looked up from XDP");
 	else
 		find(f, "note", "backlog",
-		     "a listener's accept queue cannot be looked up from XDP");
+		     "a listener's accept queue cannot be looked up from XDP: that gate has no "
+		     "opinion here");
 }
 
 static void look_at_files(json_t *f)
@@ -108,7 +109,8 @@ static void look_at_files(json_t *f)
 		find(f, "good", "btf", "the kernel's types are readable");
 	else
 		find(f, "note", "btf",
-		     "the kernel has no BTF: what later versions count in the kernel will be missing");
+		     "the kernel has no BTF: sessions are not counted and accept queues not asked, "
+		     "so max-sessions, source-session-time and the gate backlog have no effect");
 	if (!statfs("/sys/fs/bpf", &fs) && fs.f_type == BPF_FS_MAGIC)
 		find(f, "good", "bpffs", "mounted on /sys/fs/bpf");
 	else

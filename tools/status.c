@@ -457,11 +457,107 @@ static int show_interfaces(struct view *v)
 	return 0;
 }
 
+static void show_problem(struct view *v, const char *label, const json_t *problem)
+{
+	if (json_string_value(problem))
+		screen_paragraph(&v->screen, label, 2, json_string_value(problem));
+}
+
+static int show_sessions(struct view *v)
+{
+	json_int_t live, pending, most, most_unknown, holding, dry;
+	struct words w = {.used = 0};
+	json_t *problem;
+	int counted;
+
+	if (TAKE(v, "{s:{s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I}}", "sessions", "counted", &counted,
+		 "problem", &problem, "live", &live, "pending", &pending, "most", &most,
+		 "most_unknown", &most_unknown, "sources_holding", &holding, "sources_dry", &dry))
+		return -EPROTO;
+	if (!counted) {
+		show_problem(v, "sessions", problem);
+		return 0;
+	}
+	words_add(&w, "%lld live", (long long)live);
+	if (most)
+		words_add(&w, " of %lld (unknown senders: of %lld), %lld on their way",
+			  (long long)most, (long long)most_unknown, (long long)pending);
+	words_add(&w, "; %lld sources hold some or owe slot time", (long long)holding);
+	if (dry)
+		words_add(&w, ", %lld have used it up", (long long)dry);
+	screen_paragraph(&v->screen, "sessions", 2, w.text);
+	return 0;
+}
+
+static int show_queue(struct view *v)
+{
+	json_int_t listeners, waiting, most, count;
+	struct words w = {.used = 0};
+	json_t *problem, *banner;
+	double p50, p99;
+
+	if (TAKE(v, "{s:{s:o, s:I, s:I, s:I}, s:{s:o, s:I}}", "accept_queue", "problem", &problem,
+		 "listeners", &listeners, "waiting", &waiting, "most", &most, "banner", "problem",
+		 &banner, "count", &count))
+		return -EPROTO;
+	if (listeners)
+		words_add(&w, "%lld of %lld waiting", (long long)waiting, (long long)most);
+	else
+		words_add(&w, "nobody listens on the guarded ports");
+	if (listeners > 1)
+		words_add(&w, " (the fullest of %lld)", (long long)listeners);
+	if (!TAKE(v, "{s:{s:F, s:F}}", "banner", "p50_s", &p50, "p99_s", &p99))
+		words_add(&w, "; the banner came within %g ms for half, %g ms for 99 %%", p50 * 1e3,
+			  p99 * 1e3);
+	screen_paragraph(&v->screen, "queue", 2, w.text);
+	show_problem(v, "queue", problem);
+	show_problem(v, "banner", banner);
+	return 0;
+}
+
+static int show_flood(struct view *v)
+{
+	struct words w = {.used = 0};
+	int spoofed, percent;
+
+	if (TAKE(v, "{s:{s:b, s:i}}", "flood", "spoofed", &spoofed, "established_percent",
+		 &percent))
+		return -EPROTO;
+	words_add(&w,
+		  "spoofed flood: of the attempts admitted in the last ten seconds only %d %% were "
+		  "completed",
+		  percent);
+	if (spoofed)
+		screen_paragraph(&v->screen, "WARNING", 2, w.text);
+	return 0;
+}
+
+static int show_known(struct view *v)
+{
+	json_int_t candidates, known, good, added, bad;
+	struct words w = {.used = 0};
+	json_t *problem;
+
+	if (TAKE(v, "{s:{s:o, s:I, s:I, s:I, s:I, s:I}}", "known", "problem", &problem,
+		 "candidates", &candidates, "known", &known, "good", &good, "added", &added, "bad",
+		 &bad))
+		return -EPROTO;
+	words_add(&w, "%lld senders, %lld of them by hand; %lld candidates",
+		  (long long)(known + good + added), (long long)(good + added),
+		  (long long)candidates);
+	if (bad)
+		words_add(&w, "; %lld marked bad", (long long)bad);
+	screen_paragraph(&v->screen, "known", 2, w.text);
+	show_problem(v, "known", problem);
+	return 0;
+}
+
 static int show_status(const json_t *answer)
 {
 	static int (*const sections[])(struct view * v) = {
-		show_head,   show_mode,	 show_tier,    show_load,   show_bucket, show_hold,
-		show_limits, show_table, show_reasons, show_frames, show_faults, show_interfaces,
+		show_head,    show_mode,   show_tier,	  show_load,	   show_bucket, show_hold,
+		show_limits,  show_flood,  show_sessions, show_queue,	   show_known,	show_table,
+		show_reasons, show_frames, show_faults,	  show_interfaces,
 	};
 	struct view v = {.answer = answer};
 	size_t i;

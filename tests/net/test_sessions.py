@@ -282,3 +282,26 @@ def test_slot_time(t):
     else:
         t.note("it still owes after 60 s, as it may: at most 120 s")
     served.finish()
+
+
+@scenario(limit=40)
+def test_no_types(t):
+    """A kernel without BTF: the limits hold, what cannot be seen is said and has no opinion"""
+    net = Net()
+    served = sink(net)
+    kernel.mount("none", "/sys/kernel/btf", "tmpfs")
+    gate = Gate(net, limits("10/s", 20, max_sessions=5, source_session_time="60s"))
+    gate.start()
+    held = Held(net, [source_v4(n) for n in range(12)], server_v4())
+    status = gate.status()
+    t.equal("sessions counted", status["sessions"]["counted"], False)
+    t.check("max-sessions" in (status["sessions"]["problem"] or ""), status["sessions"]["problem"])
+    t.check("BTF" in (status["accept_queue"]["problem"] or ""), status["accept_queue"]["problem"])
+    t.equal("accept queues asked", status["accept_queue"]["asked"], False)
+    t.equal("12 sessions of 5 that nobody counts", gate.reasons(), {"admitted": 12})
+    attempts = connect_now(net, [source_v4(n) for n in range(20, 40)], server_v4(), patience=0.5,
+                           end=0.8)
+    t.between("the rate holds: of 20 more", sum(a.banner is not None for a in attempts), 8, 14)
+    t.check("sessions are not counted" in gate.sluice("status").stdout, "sluice status says it")
+    held.end("fin")
+    served.finish()
