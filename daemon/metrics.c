@@ -161,24 +161,22 @@ static void limits(FILE *out, struct daemon *d, uint64_t now_ns)
 }
 
 /* Bounds of the buckets are powers of two milliseconds: exact as they are printed. */
-static void waits(FILE *out, const struct daemon *d, const struct counters *c)
+/* times[n]: how many took less than 2^n ms; the last bucket has no upper end. */
+static void histogram(FILE *out, const struct daemon *d, const char *name,
+		      const __u64 times[static TIME_BUCKETS], uint64_t sum_ns, const char *help)
 {
 	uint64_t count = 0;
 
-	family(out, "sluice_hold_seconds", "histogram",
-	       "How long SYNs were held, as told when they came.");
+	family(out, name, "histogram", help);
 	for (int n = 0; n < TIME_BUCKETS; n++) {
-		count += c->held[n];
+		count += times[n];
 		if (n < TIME_BUCKETS - 1)
-			fprintf(out,
-				"sluice_hold_seconds_bucket{name=\"%s\",le=\"%.3f\"} %" PRIu64 "\n",
+			fprintf(out, "%s_bucket{name=\"%s\",le=\"%.3f\"} %" PRIu64 "\n", name,
 				d->instance, (double)(1 << n) / 1000, count);
 	}
-	fprintf(out, "sluice_hold_seconds_bucket{name=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
-		d->instance, count);
-	fprintf(out, "sluice_hold_seconds_sum{name=\"%s\"} %.6f\n", d->instance,
-		SECONDS(c->held_ns));
-	fprintf(out, "sluice_hold_seconds_count{name=\"%s\"} %" PRIu64 "\n", d->instance, count);
+	fprintf(out, "%s_bucket{name=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, d->instance, count);
+	fprintf(out, "%s_sum{name=\"%s\"} %.6f\n", name, d->instance, SECONDS(sum_ns));
+	fprintf(out, "%s_count{name=\"%s\"} %" PRIu64 "\n", name, d->instance, count);
 }
 
 static void holding(FILE *out, struct daemon *d)
@@ -253,26 +251,6 @@ static void number(FILE *out, const struct daemon *d, const char *name, const ch
 	fprintf(out, "%s{name=\"%s\"} %.15g\n", name, d->instance, value);
 }
 
-static void banner(FILE *out, const struct daemon *d, const struct counters *c)
-{
-	uint64_t below = 0;
-
-	family(out, "sluice_banner_seconds", "histogram",
-	       "Time from the handshake to the first bytes that the MTA sent.");
-	for (int n = 0; n < TIME_BUCKETS; n++) {
-		below += c->banner[n];
-		if (n < TIME_BUCKETS - 1)
-			fprintf(out,
-				"sluice_banner_seconds_bucket{name=\"%s\",le=\"%g\"} %" PRIu64 "\n",
-				d->instance, (1U << n) / 1000.0, below);
-	}
-	fprintf(out, "sluice_banner_seconds_bucket{name=\"%s\",le=\"+Inf\"} %" PRIu64 "\n",
-		d->instance, below);
-	fprintf(out, "sluice_banner_seconds_sum{name=\"%s\"} %.6f\n", d->instance,
-		SECONDS(c->banner_ns));
-	fprintf(out, "sluice_banner_seconds_count{name=\"%s\"} %" PRIu64 "\n", d->instance, below);
-}
-
 static void sessions(FILE *out, struct daemon *d, const struct counters *c)
 {
 	const struct session_limits *s = &d->policy.sessions;
@@ -291,9 +269,9 @@ static void sessions(FILE *out, struct daemon *d, const struct counters *c)
 	fprintf(out, "sluice_sessions_limit{name=\"%s\",class=\"known\"} %u\n", d->instance,
 		s->most);
 	number(out, d, "sluice_sessions_begun_total", "counter", (double)c->sessions_begun,
-	       "Sessions that began.");
+	       "Handshakes completed on the guarded ports: the sessions that began.");
 	number(out, d, "sluice_sessions_ended_total", "counter", (double)c->sessions_ended,
-	       "Sessions that ended.");
+	       "Sessions that were closed by the MTA, or reset by either side.");
 	number(out, d, "sluice_sessions_healed_total", "counter", (double)v->healed,
 	       "Counts of sessions that were put right by the kernel's own list of sockets.");
 	number(out, d, "sluice_sources_holding", "gauge", v->holders,
@@ -310,7 +288,8 @@ static void sessions(FILE *out, struct daemon *d, const struct counters *c)
 	       "Admitted attempts whose handshake was completed.");
 	number(out, d, "sluice_spoofed_flood", "gauge", controller_spoofed(d, &percent),
 	       "1 while fewer than 20 % of the admitted attempts of ten seconds were completed.");
-	banner(out, d, c);
+	histogram(out, d, "sluice_banner_seconds", c->banner, c->banner_ns,
+		  "Time from the handshake to the first bytes that the MTA sent.");
 }
 
 static void known(FILE *out, const struct daemon *d)
@@ -373,7 +352,8 @@ char *metrics_text(struct daemon *d)
 	build(out, d);
 	if (!kernel_counters(d->kernel, &c)) {
 		judged(out, d, &c, mode_now);
-		waits(out, d, &c);
+		histogram(out, d, "sluice_hold_seconds", c.held, c.held_ns,
+			  "How long SYNs were held, as told when they came.");
 		frames(out, d, &c);
 		sessions(out, d, &c);
 	}

@@ -6,7 +6,8 @@ import re
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (-?[0-9.]+(?:e[+-]?[0-9]+)?|NaN|[+-]Inf)")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
-TYPES = ("counter", "gauge")
+TYPES = ("counter", "gauge", "histogram")
+PARTS = ("_bucket", "_sum", "_count")
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F:]*:")
 
 
@@ -44,13 +45,34 @@ def parse(text):
             current["type"] = kind
         else:
             found = SAMPLE.fullmatch(line)
-            if not found or not current or found.group(1) != current_name or not current["type"]:
+            if not found or not current or not current["type"]:
                 raise Malformed(f"sample: {line}")
-            key = frozenset(_labels(found.group(2), line).items())
+            labels = _labels(found.group(2), line)
+            if current["type"] == "histogram":
+                part = found.group(1).removeprefix(current_name)
+                if part not in PARTS or (part == "_bucket") != ("le" in labels):
+                    raise Malformed(f"histogram: {line}")
+                labels["part"] = part
+            elif found.group(1) != current_name:
+                raise Malformed(f"sample: {line}")
+            key = frozenset(labels.items())
             if key in current["samples"]:
                 raise Malformed(f"twice: {line}")
             current["samples"][key] = float(found.group(3))
+    for name, family in families.items():
+        if family["type"] == "histogram":
+            _check_histogram(name, family["samples"])
     return families
+
+
+def _check_histogram(name, samples):
+    """Cumulative, ends at +Inf, and agrees with its own count."""
+    buckets = sorted((float(dict(k)["le"]), v) for k, v in samples.items() if "le" in dict(k))
+    counts = [v for _, v in buckets]
+    whole = [v for k, v in samples.items() if dict(k)["part"] == "_count"]
+    if not buckets or buckets[-1][0] != float("inf") or counts != sorted(counts) or \
+            whole != counts[-1:]:
+        raise Malformed(f"buckets: {name}")
 
 
 def total(metric, **labels):
