@@ -77,6 +77,10 @@ int bench_open(const char **why)
 		*why = "the control map cannot be mapped";
 		return -EIO;
 	}
+	if (unshare(CLONE_NEWNET)) {
+		*why = "a network namespace of its own cannot be had";
+		return -errno;
+	}
 	return 0;
 }
 
@@ -229,6 +233,28 @@ uint64_t bench_debt(enum bucket_table table, const struct prefix_key *key, uint6
 	if (bpf_map_lookup_elem(bpf_map__fd(map), key, &tat_ns) || tat_ns < now_ns)
 		return 0;
 	return tat_ns - now_ns;
+}
+
+int bench_live(const struct live *l)
+{
+	uint32_t zero = 0;
+	int fd = bpf_map__fd(bench.skeleton->maps.live);
+
+	return bpf_map_update_elem(fd, &zero, l, BPF_ANY) ? -errno : 0;
+}
+
+int bench_holder(const struct prefix_key *key, const struct holder *h)
+{
+	int fd = bpf_map__fd(bench.skeleton->maps.holders);
+
+	return bpf_map_update_elem(fd, key, h, BPF_ANY) ? -errno : 0;
+}
+
+int bench_learned(const struct prefix_key *key, const struct learned *l)
+{
+	int fd = bpf_map__fd(bench.skeleton->maps.learned);
+
+	return bpf_map_update_elem(fd, key, l, BPF_ANY) ? -errno : 0;
 }
 
 int bench_pin(int nth)

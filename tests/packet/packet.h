@@ -160,7 +160,7 @@ struct owes {
 struct faults {
 	uint64_t trusted_over, refuse_over, reset_failed, remember_over;
 	uint64_t refund_lost, insert_failed, word_repaired;
-	uint64_t hold_back;
+	uint64_t hold_back, backlog_asked;
 };
 
 /* What the controller does before the frames of a step. */
@@ -172,6 +172,15 @@ struct change {
 	uint64_t room_ns;	 /* the waiting room stands until then */
 	uint64_t drained_ns;	 /* those who wait have left by then */
 	bool tag;		 /* what comes back from it has the source address of the rows */
+	int64_t sessions;	 /* so many are live; -1 is as good as none */
+	uint32_t coming;	 /* and so many attempts of this second are on their way to one */
+	struct {
+		uint64_t sessions, owes_ns; /* of the frame's source, as of now */
+	} holds;
+	struct {
+		uint32_t rank; /* a class; 0: nothing is learned */
+		uint64_t until_ns;
+	} learned; /* of the frame's source */
 };
 
 struct step {
@@ -225,7 +234,7 @@ struct frame_row {
 extern const struct frame_row rows_frames_link[], rows_frames_ip[], rows_frames_tcp[];
 extern const struct row rows_flags[], rows_limits[], rows_priority[], rows_trusted[],
 	rows_attempts[], rows_classes[], rows_modes[], rows_tiers[], rows_resets[], rows_cpus[],
-	rows_verifier[], rows_replay[], rows_hold[];
+	rows_verifier[], rows_replay[], rows_hold[], rows_sessions[];
 
 /* --- the bench ----------------------------------------------------------------------------- */
 
@@ -249,7 +258,10 @@ struct outcome {
 	uint8_t frame[FRAME_MAX];
 };
 
-/* Loads the program. Returns 0 or -errno, with *why a sentence. */
+/*
+ * Loads the program, and puts this process into a network namespace of its own: the program asks
+ * the one it is run in for listeners. Returns 0 or -errno, with *why a sentence.
+ */
 int bench_open(const char **why);
 void bench_close(void);
 /* Every map as after a load. Returns 0 or -errno. */
@@ -265,6 +277,10 @@ int bench_counters(struct counters *sum);
 /* What the word of a key owes at a moment: 0 when there is none. */
 enum bucket_table { SOURCES, SUBNETS };
 uint64_t bench_debt(enum bucket_table table, const struct prefix_key *key, uint64_t now_ns);
+/* What is live and on its way, what a source holds, what was learned of it. 0 or -errno. */
+int bench_live(const struct live *l);
+int bench_holder(const struct prefix_key *key, const struct holder *h);
+int bench_learned(const struct prefix_key *key, const struct learned *l);
 /* Binds the calling thread to the nth usable CPU. Returns 0 or -errno. */
 int bench_pin(int nth);
 

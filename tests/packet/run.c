@@ -16,7 +16,7 @@ static const struct frame_row *const frame_tables[] = {rows_frames_link, rows_fr
 static const struct row *const tables[] = {rows_flags,	  rows_limits,	rows_priority, rows_trusted,
 					   rows_attempts, rows_classes, rows_modes,    rows_tiers,
 					   rows_resets,	  rows_cpus,	rows_verifier, rows_replay,
-					   rows_hold};
+					   rows_hold,	  rows_sessions};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -66,6 +66,9 @@ static const struct {
 	  {"source-prefix-v6", offsetof(struct config, source_prefix_v6)},
 	  {"subnet-prefix-v4", offsetof(struct config, subnet_prefix_v4)},
 	  {"subnet-prefix-v6", offsetof(struct config, subnet_prefix_v6)},
+	  {"max-sessions", offsetof(struct config, max_sessions)},
+	  {"known-share", offsetof(struct config, known_share_percent)},
+	  {"max-sessions-per-source", offsetof(struct config, max_sessions_per_source)},
 };
 
 static int mode_word(const char *word)
@@ -132,6 +135,8 @@ static int config_word(const char *key, char *value, struct config *c)
 		}
 	if (!strcmp(key, "pace-horizon"))
 		c->pace_horizon_ns = MS(strtoul(value, NULL, 10)); /* "500ms" */
+	else if (!strcmp(key, "source-session-time"))
+		c->source_session_time_ns = S(strtoul(value, NULL, 10)); /* "60s" */
 	else if (!strcmp(key, "port") || !strcmp(key, "address"))
 		list_words(value, c, !strcmp(key, "port"));
 	else if (!strcmp(key, "mode"))

@@ -14,9 +14,9 @@ static void counter_name(size_t i, char *name, size_t size)
 	static const char *const modes[] = {"off", "monitor", "enforce"};
 	static const char *const ranks[] = {"unknown", "trusted", "known", "throttled", "blocked"};
 	static const char *const verdicts[] = {"pass", "defer", "hold", "refuse", "drop"};
-	static const char *const faults[] = {"trusted_over",  "refuse_over", "reset_failed",
-					     "remember_over", "refund_lost", "insert_failed",
-					     "word_repaired"};
+	static const char *const faults[] = {"trusted_over",  "refuse_over",  "reset_failed",
+					     "remember_over", "refund_lost",  "insert_failed",
+					     "word_repaired", "backlog_asked"};
 	static const char *const reasons[] = {
 #define X(id, verdict, name, sentence) name,
 		REASON_TABLE(X)
@@ -66,6 +66,7 @@ static void expect_counters(struct counters *c, const struct step *step, uint32_
 	c->insert_failed += step->counts.insert_failed;
 	c->word_repaired += step->counts.word_repaired;
 	c->hold_back += step->counts.hold_back;
+	c->backlog_asked += step->counts.backlog_asked;
 	for (uint32_t n = 0; w->verdict == VERDICT_HOLD && n < frames; n++) {
 		uint64_t wait_ns = step->waits.first_ns + n * step->waits.more_ns, below_ms = 1;
 		uint32_t bucket = 0;
@@ -200,6 +201,20 @@ static int compare_debt(const char *word, uint64_t want_ns, uint64_t got_ns)
 	return 1;
 }
 
+/* What the source of a frame is called in the tables. */
+static struct prefix_key source_of(const struct row *row, const struct spec *s, bool v6)
+{
+	const char *text = bench.control->active && row->other ? row->other : row->policy;
+	static struct policy p;
+	struct config c;
+	union addr a;
+	uint32_t family;
+
+	twin_address(s->from ? s->from : "192.0.2.1", v6, &a, &family);
+	setup_policy(text, &c, &p, row->cpus);
+	return key_of(&a, family, family == FAMILY_V6 ? c.source_prefix_v6 : c.source_prefix_v4);
+}
+
 /* Reads the words back from the maps. */
 static int compare_words(const struct row *row, const struct step *step, const struct spec *s,
 			 bool v6, uint64_t now_ns)
@@ -215,12 +230,39 @@ static int compare_words(const struct row *row, const struct step *step, const s
 
 	twin_address(s->from ? s->from : "192.0.2.1", v6, &a, &family);
 	setup_policy(text, &c, &p, row->cpus);
+	source = source_of(row, s, v6);
 	v6 = family == FAMILY_V6;
-	source = key_of(&a, family, v6 ? c.source_prefix_v6 : c.source_prefix_v4);
 	subnet = key_of(&a, family, v6 ? c.subnet_prefix_v6 : c.subnet_prefix_v4);
 	return compare_debt("global", o->global_ns, tat_ns > now_ns ? tat_ns - now_ns : 0) +
 	       compare_debt("subnet", o->subnet_ns, bench_debt(SUBNETS, &subnet, now_ns)) +
 	       compare_debt("source", o->source_ns, bench_debt(SOURCES, &source, now_ns));
+}
+
+/* What the kernel's events and the daemon would have written into the maps. */
+static int make_sessions(const struct row *row, const struct step *step, bool v6)
+{
+	const struct change *change = &step->first;
+	uint64_t now_ns = BENCH_START_NS + step->at_ns;
+	uint32_t second = now_ns / NSEC_PER_SEC;
+	struct prefix_key key = source_of(row, &step->frame, v6);
+	struct live l = {.sessions = change->sessions};
+	struct holder h = {.tat_ns = now_ns + change->holds.owes_ns,
+			   .since_ns = now_ns,
+			   .sessions = change->holds.sessions};
+	struct learned known = {.until_ns = BENCH_START_NS + change->learned.until_ns,
+				.class = change->learned.rank};
+	int err = 0;
+
+	l.pending[second % PENDING_RING] = (uint64_t)second << 32 | change->coming;
+	if (change->sessions || change->coming)
+		err = bench_live(&l);
+	if (!err && (change->holds.sessions || change->holds.owes_ns))
+		err = bench_holder(&key, &h);
+	if (!err && change->learned.rank)
+		err = bench_learned(&key, &known);
+	if (err)
+		complain("the sessions of the step could not be set up: %s", strerror(-err));
+	return err ? 1 : 0;
 }
 
 static void make_change(const struct change *change)
@@ -253,6 +295,8 @@ int step_run(const struct row *row, const struct step *step, bool v6)
 	int wrong = 0;
 
 	make_change(&step->first);
+	if (make_sessions(row, step, v6))
+		return 1;
 	twin_address(s.from ? s.from : "192.0.2.1", v6, &a, &family);
 	if (bench_counters(&before))
 		return 1;
