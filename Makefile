@@ -106,10 +106,10 @@ $(B)/sluice: $(TOOLS_O) $(SHARED:%=$(B)/daemon/%.o)
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(HEADERS) | $(B)/tests/
+$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -std=c11 $(WARNINGS) -O1 -g $(SANITIZE) \
-		$(UNIT_C) $(PURE_C) -lcunit -linih -lm -lpthread -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -Itools -std=c11 $(WARNINGS) -O1 -g $(SANITIZE) \
+		$(UNIT_C) $(PURE_C) $(REPLAY_C) -lcunit -linih -lm -lpthread -o $@
 
 $(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(B)/gate.skel.h $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
@@ -122,10 +122,13 @@ FUZZ_SECONDS ?= 30
 IMPORT_C := $(wildcard tools/import_*.c)
 $(B)/fuzz/import: FUZZ_C := $(IMPORT_C)
 $(B)/fuzz/import: $(IMPORT_C)
+$(B)/fuzz/capture: FUZZ_C := tools/replay_capture.c
+$(B)/fuzz/capture: FUZZ_LIBS := -lpcap -lz
+$(B)/fuzz/capture: tools/replay_capture.c
 $(B)/fuzz/%: tests/fuzz/%.c $(PURE_C) $(HEADERS) | $(B)/fuzz/
 	$(call msg,FUZZ,$@)
 	$(Q)$(CLANG) $(CPPFLAGS) -Itests/unit -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $< $(PURE_C) $(FUZZ_C) -linih -lm -lpthread -o $@
+		-fno-sanitize-recover=all $< $(PURE_C) $(FUZZ_C) $(FUZZ_LIBS) -linih -lm -lpthread -o $@
 
 fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for target in $^; do \

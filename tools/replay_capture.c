@@ -19,6 +19,7 @@
 #include "frame.h"
 
 /* The longest frame that is looked at: an IP datagram behind two VLAN tags. */
+#define IP_ALIGN   2
 #define FRAME_MOST (ETH_HLEN + 8 + 65535)
 
 /* Linux cooked captures: https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html and _SLL2 */
@@ -39,7 +40,8 @@ struct capture {
 	uint64_t first_ns, last_ns;
 	bool begun;
 	struct capture_summary summary;
-	uint8_t frame[FRAME_MOST];
+	/* Two bytes in front, as drivers do, align the IP header, whose fields are read whole. */
+	_Alignas(8) uint8_t room[IP_ALIGN + FRAME_MOST];
 };
 
 static int capture_fail(struct capture_error *err, int code, const char *name, const char *what)
@@ -55,9 +57,14 @@ static int open_file(const char *path, const char *name, off_t *size, struct cap
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
+	char why[128];
 
-	if (fd < 0)
-		return capture_fail(err, -errno, name, strerror(errno));
+	if (fd < 0) {
+		int bad = -errno;
+
+		snprintf(why, sizeof(why), "it cannot be opened: %s", strerror(-bad));
+		return capture_fail(err, bad, name, why);
+	}
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return capture_fail(err, -EINVAL, name,
@@ -200,7 +207,7 @@ const struct capture_summary *capture_summary(const struct capture *c)
 /* What stands in front of the datagram, as Ethernet. Returns how many bytes of the frame it was. */
 static int make_header(struct capture *c, const uint8_t *data, uint32_t bytes)
 {
-	uint8_t *header = c->frame;
+	uint8_t *header = c->room + IP_ALIGN;
 	const uint8_t *protocol = NULL;
 	int cut = 0, type = PACKET_TYPE_HOST;
 
@@ -239,6 +246,7 @@ static uint32_t restore(struct capture *c, const struct pcap_pkthdr *h, const ui
 			uint32_t *captured)
 {
 	uint32_t bytes = h->caplen, most = FRAME_MOST, header = 0, cut = 0, whole;
+	uint8_t *frame = c->room + IP_ALIGN;
 
 	if (c->link != DLT_EN10MB) {
 		cut = (uint32_t)make_header(c, data, bytes);
@@ -249,8 +257,8 @@ static uint32_t restore(struct capture *c, const struct pcap_pkthdr *h, const ui
 	most -= header;
 	whole = whole < most ? whole : most;
 	bytes = bytes < whole ? bytes : whole;
-	memcpy(c->frame + header, data + cut, bytes);
-	memset(c->frame + header + bytes, 0, whole - bytes);
+	memcpy(frame + header, data + cut, bytes);
+	memset(frame + header + bytes, 0, whole - bytes);
 	*captured = header + bytes;
 	return header + whole;
 }
@@ -272,10 +280,11 @@ static enum frame_kind take_frame(struct capture *c, const struct pcap_pkthdr *h
 {
 	uint32_t captured, bytes = restore(c, h, data, &captured);
 	uint64_t outgoing = c->summary.outgoing;
+	const uint8_t *frame = c->room + IP_ALIGN;
 	enum frame_kind kind;
 	struct frame f;
 
-	kind = frame_parse(c->frame, c->frame + bytes, p, &f);
+	kind = frame_parse(frame, frame + bytes, p, &f);
 	if (c->summary.outgoing != outgoing)
 		return FRAME_GROUP;
 	if (kind != FRAME_SYN)

@@ -24,7 +24,8 @@
 #define NO_PARENT UINT32_MAX
 
 struct replay_gate {
-	struct state st; /* first: the look-ups find the rest behind it */
+	struct state st;   /* first: the look-ups find the rest behind it */
+	__u64 fingerprint; /* of the attempt that is being judged */
 	struct replay_table table[TABLES];
 	struct policy policy;
 	struct control control;
@@ -87,6 +88,17 @@ static __always_inline int state_add(struct state *st, enum table table, const v
 				     const void *value)
 {
 	return replay_table_add(table_of(st, table), key, KEY_WORDS(table), value);
+}
+
+/* Who asks the gate knows the fingerprint already: it is the same for all SYNs of an attempt. */
+#define state_fingerprint plain_state_fingerprint
+#include "state.h"
+#undef state_fingerprint
+
+static __always_inline __u64 state_fingerprint(const struct state *st, const struct attempt *a)
+{
+	(void)a;
+	return ((const struct replay_gate *)st)->fingerprint;
 }
 
 #include "gate.h"
@@ -170,29 +182,31 @@ void replay_gate_close(struct replay_gate *gate)
 }
 
 /* The gate notes the turn of a held attempt in its entry, to 256 ns. */
-static uint64_t held_for_ns(struct replay_gate *g, const struct attempt *a, uint64_t now_ns)
+static uint64_t held_for_ns(struct replay_gate *g, uint64_t now_ns)
 {
-	__u64 fingerprint = state_fingerprint(&g->st, a);
-	const struct admitted *entry = state_find(&g->st, TABLE_ADMITTED, &fingerprint);
+	const struct admitted *entry = state_find(&g->st, TABLE_ADMITTED, &g->fingerprint);
 	__u64 turn_ns = entry ? REPLAY_TIME(entry->passes) : 0;
 
 	return turn_ns > now_ns ? turn_ns - now_ns : 0;
 }
 
 struct replay_decision replay_gate_judge(struct replay_gate *gate, const struct attempt *a,
-					 uint64_t now_ns)
+					 uint64_t fingerprint, uint64_t now_ns)
 {
-	struct decision d = gate_judge(&gate->st, a, now_ns);
-	struct replay_decision out = {d.verdict, d.reason, d.class, d.again, 0};
+	struct replay_decision out;
+	struct decision d;
 
+	gate->fingerprint = fingerprint;
+	d = gate_judge(&gate->st, a, now_ns);
+	out = (struct replay_decision){d.verdict, d.reason, d.class, d.again, 0};
 	if (d.verdict == VERDICT_HOLD)
-		out.hold_ns = held_for_ns(gate, a, now_ns);
+		out.hold_ns = held_for_ns(gate, now_ns);
 	return out;
 }
 
 uint64_t replay_gate_fingerprint(const struct replay_gate *gate, const struct attempt *a)
 {
-	return state_fingerprint(&gate->st, a);
+	return plain_state_fingerprint(&gate->st, a);
 }
 
 const struct policy *replay_gate_policy(const struct replay_gate *gate)

@@ -9,6 +9,7 @@
 #ifndef REPLAY_GATE_H
 #define REPLAY_GATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,12 +40,12 @@ int replay_gate_open(const struct policy *p, const struct policy_tables *sizes, 
 		     const struct class_list *classes, struct replay_gate **gate);
 void replay_gate_close(struct replay_gate *gate);
 
+/* What the gate calls an attempt: the same for all its SYNs. */
+uint64_t replay_gate_fingerprint(const struct replay_gate *gate, const struct attempt *a);
+
 /* Judges one SYN now. Time must not go back. */
 struct replay_decision replay_gate_judge(struct replay_gate *gate, const struct attempt *a,
-					 uint64_t now_ns);
-
-/* What the gate calls an attempt: the same for all its retransmits. */
-uint64_t replay_gate_fingerprint(const struct replay_gate *gate, const struct attempt *a);
+					 uint64_t fingerprint, uint64_t now_ns);
 
 /* Frames are parsed, and addresses compared, by this. */
 const struct policy *replay_gate_policy(const struct replay_gate *gate);

@@ -307,21 +307,25 @@ static void print_places(const char *title, const struct tally_places *p, unsign
 {
 	const struct tally_place *worst[WORST];
 	unsigned int count = tally_worst(p, worst, most);
-	char name[80];
+	uint64_t beyond = p->beyond[FATE_ADMITTED] + p->beyond[FATE_REFUSED] + p->beyond[FATE_LOST];
+	char name[80], text[32];
 
 	if (!count)
 		return;
-	printf("\n%-43s %10s %9s %9s %9s  %s\n", title, "attempts", "admitted", "gave up",
+	printf("\n%-42s %10s %9s %9s %9s  %s\n", title, "attempts", "admitted", "gave up",
 	       "refused", "last for");
 	for (unsigned int i = 0; i < count; i++) {
 		const uint32_t *fate = worst[i]->fate;
 
 		replay_prefix(&worst[i]->key, name, sizeof(name));
-		printf("%-43s %10u %9u %9u %9u  %s\n", name,
+		printf("%-42s %10u %9u %9u %9u  %s\n", name,
 		       fate[FATE_ADMITTED] + fate[FATE_LOST] + fate[FATE_REFUSED],
 		       fate[FATE_ADMITTED], fate[FATE_LOST], fate[FATE_REFUSED],
 		       name_reason(worst[i]->reason));
 	}
+	if (beyond)
+		printf("%s attempts are of others: so many are not told apart\n",
+		       grouped(beyond, text));
 }
 
 /* --- what it cannot know ----------------------------------------------------------------------- */

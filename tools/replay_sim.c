@@ -12,12 +12,16 @@
 /* The nth ring waits for the SYN number n (from 1); behind the last SYN they wait to give up. */
 #define RINGS (CLIENT_SYNS_MAX + 1)
 
-/* An attempt that waits. */
+/* An attempt that waits: one cache line. */
 struct waiting {
 	uint64_t first_ns;
-	struct attempt attempt;
-	uint32_t turn_ms;      /* held until so long after first_ns, rounded up; 0: it is not */
+	uint64_t fingerprint;
+	union addr source, dest; /* as in struct attempt, and so are the next four */
+	uint16_t source_port, dest_port;
+	uint32_t isn;
+	uint8_t family;
 	uint8_t reason, class; /* of its last SYN */
+	uint32_t turn_ms;      /* held until so long after first_ns, rounded up; 0: it is not */
 };
 
 struct ring {
@@ -27,8 +31,9 @@ struct ring {
 };
 
 #define NOTHING_DUE UINT64_MAX
-#define LOOK_AHEAD  4 /* entries of a ring: memory is slow to reach */
-#define CACHE_LINE  64
+
+#define LOOK_AHEAD 4 /* entries of a ring: memory is slow to reach */
+#define CACHE_LINE 64
 
 /* What is known of an attempt of the trace when a copy of it comes: the value in the table. */
 struct recent {
@@ -128,9 +133,9 @@ static struct waiting ring_pop(struct sim *s, unsigned int n)
 	struct waiting w = r->at[r->head];
 
 	r->head = (r->head + 1) & (r->size - 1);
+	__builtin_prefetch(&r->at[(r->head + LOOK_AHEAD) & (r->size - 1)]);
 	s->due_ns[n] = --r->count ? r->at[r->head].first_ns + r->after_ns : NOTHING_DUE;
 	s->waiting--;
-	__builtin_prefetch(&r->at[(r->head + LOOK_AHEAD) & (r->size - 1)]);
 	return w;
 }
 
@@ -150,15 +155,26 @@ static unsigned int next_ring(const struct sim *s, uint64_t *at_ns)
 
 /* --- one SYN ----------------------------------------------------------------------------------- */
 
-static struct replay_decision judge(struct sim *s, const struct attempt *a)
+static struct attempt attempt_of(const struct waiting *w)
+{
+	return (struct attempt){.source = w->source,
+				.dest = w->dest,
+				.source_port = w->source_port,
+				.dest_port = w->dest_port,
+				.isn = w->isn,
+				.family = w->family};
+}
+
+static struct replay_decision judge(struct sim *s, const struct waiting *w)
 {
 	uint64_t now_ns = REPLAY_START_NS + s->now_ns;
+	struct attempt a = attempt_of(w);
 	struct replay_decision d;
 
 	now_ns -= now_ns % s->setup.tick_ns;
-	d = replay_gate_judge(s->setup.gate, a, now_ns);
+	d = replay_gate_judge(s->setup.gate, &a, w->fingerprint, now_ns);
 	if (s->setup.observe)
-		s->setup.observe(s->setup.ctx, now_ns, a, d);
+		s->setup.observe(s->setup.ctx, now_ns, &a, d);
 	tally_syn(s->tally, s->now_ns, d.verdict, d.reason, d.again);
 	return d;
 }
@@ -184,12 +200,12 @@ static int conclude(struct sim *s, const struct waiting *w, enum fate fate, uint
 		.class = w->class,
 		.first = s->now_ns == w->first_ns,
 		.held = w->turn_ms != 0,
-		.source = place_of(&w->attempt.source, &p->source[w->attempt.family & 1]),
-		.subnet = place_of(&w->attempt.source, &p->subnet[w->attempt.family & 1]),
+		.source = place_of(&w->source, &p->source[w->family]),
+		.subnet = place_of(&w->source, &p->subnet[w->family]),
 	};
 
 	if (s->setup.copies && fate == FATE_ADMITTED) {
-		__u64 fingerprint = replay_gate_fingerprint(s->setup.gate, &w->attempt);
+		__u64 fingerprint = w->fingerprint;
 		struct recent *recent = replay_table_find(&s->recent, &fingerprint, 1);
 
 		if (recent)
@@ -213,7 +229,7 @@ static int hold(struct sim *s, struct waiting *w, unsigned int n, uint64_t hold_
 /* The nth SYN (from 0) of an attempt. Returns 0 or -errno. */
 static int send_syn(struct sim *s, struct waiting *w, unsigned int n)
 {
-	struct replay_decision d = judge(s, &w->attempt);
+	struct replay_decision d = judge(s, w);
 
 	if (w->turn_ms) /* the gate has swallowed it */
 		return ring_push(s, n + 1, w);
@@ -250,9 +266,9 @@ static int happen(struct sim *s, unsigned int n, uint64_t at_ns)
  * Is this a copy of an attempt that is known? Notes it if it is not. Returns 1 for a copy, which
  * is then dealt with, or 0.
  */
-static int take_copy(struct sim *s, const struct attempt *a)
+static int take_copy(struct sim *s, const struct waiting *w)
 {
-	__u64 fingerprint = replay_gate_fingerprint(s->setup.gate, a);
+	__u64 fingerprint = w->fingerprint;
 	struct recent *known = replay_table_find(&s->recent, &fingerprint, 1);
 	struct recent fresh = {.first_ns = s->now_ns};
 
@@ -269,13 +285,20 @@ static int take_copy(struct sim *s, const struct attempt *a)
 		return 1;
 	}
 	s->tally->copies++;
-	judge(s, a);
+	judge(s, w);
 	return 1;
 }
 
 int sim_syn(struct sim *sim, uint64_t at_ns, const struct attempt *a)
 {
-	struct waiting w = {.first_ns = at_ns, .attempt = *a};
+	struct waiting w = {.first_ns = at_ns,
+			    .fingerprint = replay_gate_fingerprint(sim->setup.gate, a),
+			    .source = a->source,
+			    .dest = a->dest,
+			    .source_port = a->source_port,
+			    .dest_port = a->dest_port,
+			    .isn = a->isn,
+			    .family = a->family & 1};
 	uint64_t due_ns;
 	unsigned int n;
 	int err;
@@ -287,7 +310,7 @@ int sim_syn(struct sim *sim, uint64_t at_ns, const struct attempt *a)
 			return err;
 	}
 	sim->now_ns = at_ns;
-	if (sim->setup.copies && take_copy(sim, a))
+	if (sim->setup.copies && take_copy(sim, &w))
 		return 0;
 	tally_attempt(sim->tally, at_ns);
 	return send_syn(sim, &w, 0);

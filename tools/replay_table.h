@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "sluice.h"
+
 #define REPLAY_NONE UINT32_MAX
 
 struct replay_table {

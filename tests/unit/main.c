@@ -28,6 +28,7 @@
 #pragma weak suite_classes
 #pragma weak suite_load
 #pragma weak suite_known
+#pragma weak suite_replay
 
 static const struct {
 	const char *name;
@@ -38,6 +39,7 @@ static const struct {
 	{"contended", suite_contended}, {"grid", suite_grid},	  {"oracle", suite_oracle},
 	{"fuzz", suite_fuzz},		{"config", suite_config}, {"tier", suite_tier},
 	{"classes", suite_classes},	{"load", suite_load},	  {"known", suite_known},
+	{"replay", suite_replay},
 };
 
 static unsigned int skipped, failed;

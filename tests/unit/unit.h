@@ -43,5 +43,6 @@ void suite_tier(void);
 void suite_classes(void);
 void suite_load(void);
 void suite_known(void);
+void suite_replay(void);
 
 #endif
