@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -199,6 +200,9 @@ static int guard(const struct hook *h)
 		close(alive);
 		if (WIFEXITED(status))
 			return WEXITSTATUS(status);
+		if (*h->group)
+			kill(-*h->group, SIGKILL); /* what it was running, with all of its own */
+		*h->group = 0;
 		hook_log("the watcher was ended by signal %d and is started again",
 			 WTERMSIG(status));
 		if (sigtimedwait(&end, NULL, &pause) > 0) {
@@ -231,6 +235,12 @@ int command_hook(const struct options *o, int argc, char **argv)
 	lock = take_lock(&h);
 	if (lock < 0)
 		return EXIT_FAILED;
+	h.group = mmap(NULL, sizeof(*h.group), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (h.group == MAP_FAILED) {
+		text_complain("hook: out of memory");
+		return EXIT_FAILED;
+	}
 	if (chdir("/"))
 		hook_log("/ cannot be entered: %s", strerror(errno));
 	hook_log("follows the tiers of the instance %s, runs %s", h.instance, h.exec);

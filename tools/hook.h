@@ -35,6 +35,8 @@ struct hook {
 	const char *instance;
 	const char *exec;    /* CMD: an absolute path */
 	uint32_t timeout_ms; /* of one run */
+	/* Of the run at hand, or 0: told by the watcher, to be ended by who outlives it. */
+	volatile pid_t *group;
 };
 
 /* Milliseconds of CLOCK_MONOTONIC, the clock of the daemon's lease. */

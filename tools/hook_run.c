@@ -30,7 +30,7 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* In the child. Ends with it when the watcher is killed: the next watcher must not run beside it. */
+/* In the child, which ends when the watcher is killed: the next one must not run beside it. */
 _Noreturn static void become(const struct hook *h, int output, pid_t parent, const char *old,
 			     uint32_t set, const char *reason)
 {
@@ -79,6 +79,7 @@ int hook_run_start(const struct hook *h, struct hook_run *r, const char *old, ui
 	if (!r->pid)
 		become(h, ends[1], self, old, set, reason);
 	setpgid(r->pid, r->pid); /* whoever of the two comes first */
+	*h->group = r->pid;
 	close(ends[1]);
 	r->process_fd =
 		(int)syscall(SYS_pidfd_open, r->pid, 0); /* -1: then once a second will do */
@@ -118,8 +119,9 @@ static void take_output(struct hook_run *r)
 	}
 }
 
-static void close_run(struct hook_run *r)
+static void close_run(const struct hook *h, struct hook_run *r)
 {
+	*h->group = 0;
 	take_output(r);
 	end_line(r);
 	if (r->bytes_left_out)
@@ -148,7 +150,7 @@ static int press(const struct hook *h, struct hook_run *r)
 		break;
 	case RUN_KILLED:
 		hook_log("%s does not even end when it is killed: given up", h->exec);
-		close_run(r);
+		close_run(h, r);
 		return -1;
 	}
 	r->deadline_ms = hook_clock_ms() + HOOK_GRACE_MS;
@@ -170,7 +172,7 @@ int hook_run_tend(const struct hook *h, struct hook_run *r)
 	if (r->stage != RUN_WITHIN)
 		kill(-r->pid, SIGKILL); /* the rest of its group */
 	result = r->stage == RUN_WITHIN && WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -1;
-	close_run(r);
+	close_run(h, r);
 	if (WIFSIGNALED(status))
 		hook_log("%s was ended by signal %d (%s)", h->exec, WTERMSIG(status),
 			 strsignal(WTERMSIG(status)));

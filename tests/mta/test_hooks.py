@@ -5,13 +5,14 @@ However the tier ends: released, sluiced killed, the hook killed, or told twice.
 """
 
 import os
+import re
 import smtplib
 import subprocess
 import time
 
 import mx.kinds
 from lib.child import within
-from lib.gate import BUILD, OPEN, RUN, TOP, Gate
+from lib.gate import OPEN, RUN, SLUICE, TOP, Gate
 from lib.scenario import scenario
 from lib.topology import Net, server_v4
 from mx.root import ENVIRONMENT
@@ -19,6 +20,7 @@ from needs import need
 
 LEASE = 5  # seconds; the shortest that the config allows
 GRACE = 10  # and so long after it mail must have been delivered
+BEGINS = "follows the tiers"  # in the log of a hook, once
 KEPT = 3.0  # so long is looked that nothing of the queue is delivered
 
 # What the hook runs: the script, and a line when it has ended.
@@ -46,6 +48,18 @@ def submit(address, count):
     return count
 
 
+def own_libraries():
+    """What sluice needs of this machine, to be bound into a root that may be another system.
+
+    Returns (binds, the words to run it with).
+    """
+    found = subprocess.run(["ldd", SLUICE], capture_output=True, text=True, check=True).stdout
+    paths = re.findall(r"(/\S+) \(0x", found)
+    binds = [(path, "/opt/sluice/" + os.path.basename(path)) for path in [*paths, SLUICE]]
+    loader = next(inside for _, inside in binds if os.path.basename(inside).startswith("ld-"))
+    return binds, [loader, "--library-path", "/opt/sluice", "/opt/sluice/sluice"]
+
+
 class World:
     """The gate, an MTA behind it, and the hook inside the MTA's root."""
 
@@ -54,9 +68,9 @@ class World:
         self.net = Net()
         self.gate = Gate(self.net, OPEN, load={"lease": f"{LEASE}s"})
         self.gate.start()
+        binds, self.sluice = own_libraries()
         self.mta = kind(self.net, name=name, bind=(
-            (os.path.join(BUILD, "sluice"), "/usr/local/sbin/sluice"),
-            (os.path.join(TOP, "scripts/hooks"), "/hooks"), (RUN, RUN)))
+            *binds, (os.path.join(TOP, "scripts/hooks"), "/hooks"), (RUN, RUN)))
         self.mta.write("/cmd", CMD.replace("NAME", name), 0o755)
         self.mta.start()
         self.sent = 0
@@ -71,15 +85,21 @@ class World:
             return f.read(), status.st_mode, status.st_uid, status.st_gid
 
     def start_hook(self):
+        """Returns when it has begun, which one that is at its end may hold up."""
+        before = self.hook_log().count(BEGINS)
         with open(self.mta.folder + "/hook.log", "ab") as log:
             self.hook = subprocess.Popen(
                 ["nsenter", "-t", str(self.mta.first), "-m", "-u", "-n", "-p", "-r", "-w",
-                 "/usr/local/sbin/sluice", "hook", "--exec", "/cmd"],
+                 *self.sluice, "hook", "--exec", "/cmd"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
+        self.wait("the hook's begin", lambda: self.hook_log().count(BEGINS) > before, 30)
 
     def hook_log(self):
-        with open(self.mta.folder + "/hook.log") as f:
-            return f.read()
+        try:
+            with open(self.mta.folder + "/hook.log") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
 
     def hook_pids(self):
         """The two processes of the hook, inside."""
@@ -91,7 +111,7 @@ class World:
     def kill_hook(self, which, how="-9"):
         """Ends processes of the hook inside; what entered the namespaces for it ends with the first."""
         self.mta.run("sh", "-c", f"kill {how} {' '.join(which)}")
-        self.hook.wait(20)
+        self.wait("the hook's end", lambda: self.hook.poll() is not None, 20)
 
     def told(self):
         try:
@@ -191,7 +211,7 @@ def both_killed(t, w):
     w.start_hook()
     w.wait("told queue", lambda: "queue 0" in w.told()[count:], 15)
     w.queued(2)
-    w.kill_hook(w.hook_pids())
+    w.kill_hook(w.hook_pids()[::-1])
     w.gate.sluice("tier", "auto")
     w.start_hook()
     t.check(True, f"both of the hook killed: the next start delivers, {w.delivered():.1f} s")

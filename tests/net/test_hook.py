@@ -252,6 +252,20 @@ def test_hook_bad_cmd(t):
     t.check("not ended within 1 s" in hook.log() and "signal 9" in hook.log(), "the log says so")
     hook.end()
 
+    hook = Hook(HANGS, "hangs")
+    hook.wait(lambda told: told[-1][:2] == ("unknown", "normal"), SOON, "told again")
+    os.unlink(with_child)
+    force(gate, "queue")
+    hook.wait(lambda told: os.path.exists(with_child) and os.path.getsize(with_child), SOON,
+              "its child")
+    with open(with_child) as f:
+        child = int(f.read())
+    os.kill(hook.watcher(), signal.SIGKILL)
+    hook.wait(lambda told: told[-1][:2] == ("unknown", "queue"), SOON + 1, "told by the next")
+    t.check(not alive(child), "watcher killed in a run: what the run had started is gone")
+    force(gate, "normal")
+    hook.end(timeout=40)
+
     hook = Hook(FAILS, "fails")
     hook.wait_new("normal")
     force(gate, "queue")
