@@ -113,6 +113,10 @@ static void print_asked(const struct replay_report *r)
 			  c->connection_burst);
 	add_limit(text, sizeof(text), "source-rate", &c->source_rate, c->source_burst);
 	add_limit(text, sizeof(text), "subnet-rate", &c->subnet_rate, c->subnet_burst);
+	if (c->pace_horizon_ns) {
+		format_duration(c->pace_horizon_ns, name, sizeof(name));
+		strcat(strcat(text, ", pace-horizon "), name); /* far from full */
+	}
 	paragraph("", text);
 	puts("");
 }
@@ -152,9 +156,9 @@ static void print_capture(const struct capture_summary *c)
 			used += (size_t)snprintf(text + used, sizeof(text) - used, ", %s %s",
 						 grouped(c->kinds[k], count[0]), name_frame(k));
 	if (c->outgoing && used < sizeof(text))
-		used += (size_t)snprintf(text + used, sizeof(text) - used,
-					 ", %s that the machine itself has sent left out",
-					 grouped(c->outgoing, count[0]));
+		snprintf(text + used, sizeof(text) - used,
+			 ", %s that the machine itself has sent left out",
+			 grouped(c->outgoing, count[0]));
 	paragraph("capture", text);
 	print_dests(c);
 	if (c->backwards) {
@@ -246,6 +250,21 @@ static void print_syns(const struct tally *t)
 	}
 }
 
+/* What went wrong on the way, as status says it. */
+static void print_faults(const struct counters *c)
+{
+	char text[512], count[32];
+
+	for (size_t i = 0; i < fault_count; i++) {
+		__u64 n = *(const __u64 *)((const char *)c + faults[i].offset);
+
+		if (!n)
+			continue;
+		snprintf(text, sizeof(text), "%s %s", grouped(n, count), faults[i].sentence);
+		paragraph("noted", text);
+	}
+}
+
 static void print_classes(const struct tally *t)
 {
 	char count[4][32];
@@ -289,6 +308,7 @@ static void print_came_of(const struct replay_report *r)
 	print_left_out(r, FATE_LOST, "gave up");
 	print_left_out(r, FATE_REFUSED, "refused");
 	print_syns(t);
+	print_faults(r->counters);
 	print_classes(t);
 }
 
