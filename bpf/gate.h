@@ -9,7 +9,7 @@
 #ifndef GATE_H
 #define GATE_H
 
-#include "hold.h"
+#include "mark.h"
 #include "sluice.h"
 #include "state.h"
 

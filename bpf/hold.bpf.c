@@ -8,16 +8,17 @@
  * is known there by its source address, which sluice_hold_gen has replaced by a secret one: it is
  * the one thing that a frame carries through the room and that no sender can know.
  *
+ * The filter that runs this has the action mirred, which takes what matches to the device. (A
+ * redirect by the program itself does not say to ifb where the frame is from, before Linux 6.18.)
  * Everything else goes on to whoever is behind us; and so does a marked frame when there is no
  * room: it is a little early then, and not lost.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
-#include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 #include <stddef.h>
 
-#include "hold.h"
+#include "mark.h"
 #include "sluice.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -38,6 +39,9 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
+/* What a classifier says: 0 is no match, -1 the filter's own class and action. */
+enum answer { GOES_ON = 0, WAITS = -1 };
+
 static __always_inline int marked(const struct __sk_buff *skb)
 {
 	const struct hold_mark *mark = (void *)(long)skb->data_meta;
@@ -54,30 +58,30 @@ static __always_inline int is_there(struct __sk_buff *skb, __u32 ifindex)
 	return ifindex && bpf_check_mtu(skb, ifindex, &mtu, 0, 0) >= 0;
 }
 
-static __always_inline int hold(struct __sk_buff *skb, int generic)
+static __always_inline enum answer hold(struct __sk_buff *skb, int generic)
 {
 	struct control *c;
 	struct counters *n;
 	__u32 zero = 0;
 
 	if (!marked(skb))
-		return TC_ACT_UNSPEC;
+		return GOES_ON;
 	c = bpf_map_lookup_elem(&control, &zero);
 	n = bpf_map_lookup_elem(&counters, &zero);
 	if (!c || !n)
-		return TC_ACT_UNSPEC;
+		return GOES_ON;
 	if (!is_there(skb, c->hold_ifindex)) {
 		n->hold_no_room++;
-		return TC_ACT_UNSPEC;
+		return GOES_ON;
 	}
 	if (generic && bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_source), &c->hold_tag,
 					   ETH_ALEN, 0)) {
 		n->hold_no_room++;
-		return TC_ACT_UNSPEC;
+		return GOES_ON;
 	}
 	n->hold_queued++;
 	skb->priority = HOLD_CLASS;
-	return bpf_redirect(c->hold_ifindex, 0);
+	return WAITS;
 }
 
 SEC("tc")

@@ -44,52 +44,43 @@ static int load(struct kernel *k, struct config_error *err)
 	return 0;
 }
 
-static void hook_path(const struct kernel *k, const struct link *l, char *path, size_t size)
-{
-	snprintf(path, size, "%s/" HOOK_PREFIX "%s", k->folder, l->seen.name);
-}
-
-static int attach_one(struct kernel *k, struct link *l, struct config_error *err)
+static int attach_one(struct kernel *k, struct link *l, uint32_t room, struct config_error *err)
 {
 	const struct bpf_program *program =
 		l->seen.native ? k->hold->progs.sluice_hold : k->hold->progs.sluice_hold_gen;
-	char path[PIN_PATH_MAX + 64];
 	int bad;
 
-	if (l->hook.ifindex == l->ifindex && l->hook_native == l->seen.native &&
-	    tc_attached(&l->hook))
+	if (l->hook.ifindex == l->ifindex && l->hook.to == room &&
+	    l->hook_native == l->seen.native && tc_attached(&l->hook))
 		return 0;
-	hook_path(k, l, path, sizeof(path));
-	bad = tc_attach(&l->hook, l->ifindex, l->seen.name, TC_INGRESS, bpf_program__fd(program),
-			path, err);
+	bad = tc_divert(&l->hook, l->ifindex, l->seen.name, bpf_program__fd(program), room, err);
 	l->hook_native = l->seen.native;
 	return bad;
 }
 
-int kernel_hold_attach(struct kernel *k, struct config_error *err)
+int kernel_hold_attach(struct kernel *k, uint32_t room, struct config_error *err)
 {
 	int bad = load(k, err);
 
 	for (uint32_t i = 0; i < k->links && !bad; i++)
 		if (k->link[i].fd >= 0)
-			bad = attach_one(k, &k->link[i], err);
+			bad = attach_one(k, &k->link[i], room, err);
 	return bad;
 }
 
-void kernel_hold_let_go(struct kernel *k, struct link *l)
+void kernel_hold_let_go(struct link *l)
 {
-	char path[PIN_PATH_MAX + 64];
+	uint32_t ifindex = l->ifindex;
 
-	hook_path(k, l, path, sizeof(path));
 	tc_detach(&l->hook);
 	/* Also what a predecessor has left there, which this start has never taken over. */
-	tc_sweep(l->ifindex, TC_INGRESS, path);
+	tc_sweep(ifindex, TC_INGRESS, NULL);
 }
 
 void kernel_hold_detach(struct kernel *k)
 {
 	for (uint32_t i = 0; i < k->links; i++)
-		kernel_hold_let_go(k, &k->link[i]);
+		kernel_hold_let_go(&k->link[i]);
 }
 
 void kernel_hold_release(struct kernel *k)

@@ -10,9 +10,10 @@
 
 /*
  * Loads the tc program at the first call and sees to it that every interface with a filter has it,
- * for the XDP mode of that filter. Returns 0, or -errno with a sentence: then not all of them have.
+ * for the XDP mode of that filter and the room of that interface index. Returns 0, or -errno with a
+ * sentence: then not all of them have.
  */
-int kernel_hold_attach(struct kernel *k, struct config_error *err);
+int kernel_hold_attach(struct kernel *k, uint32_t room, struct config_error *err);
 
 /* Takes the tc program off everywhere. SYNs that the gate still marks pass at once. */
 void kernel_hold_detach(struct kernel *k);

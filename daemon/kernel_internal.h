@@ -11,7 +11,6 @@
 #include "kernel_tc.h"
 
 #define PIN_PATH_MAX 192
-#define HOOK_PREFIX  "hold-" /* pins of HOLD's tc links: <folder>/hold-<interface> */
 
 /* One interface, by the name of the config. */
 struct link {
@@ -51,7 +50,7 @@ int kernel_program_fd(const struct kernel *k);
 int kernel_map_fd(const struct kernel *k, const char *name);
 
 /* Takes HOLD's tc program off one interface; lets go of all of them, which go on. */
-void kernel_hold_let_go(struct kernel *k, struct link *l);
+void kernel_hold_let_go(struct link *l);
 void kernel_hold_release(struct kernel *k);
 
 /* Pins every map of this load, in place of pins that it does not share. */

@@ -313,7 +313,7 @@ static void drop_unwanted(struct kernel *k)
 		link_path(k, l->seen.name, path, sizeof(path));
 		unlink(path);
 		take_off(l);
-		kernel_hold_let_go(k, l);
+		kernel_hold_let_go(l);
 		log_line("%s: let go, the config no longer names it", l->seen.name);
 	}
 	k->links = kept;
@@ -331,15 +331,14 @@ static void drop_stale_pins(const struct kernel *k)
 		const char *name = entry->d_name + strlen(LINK_PREFIX);
 		bool known = false;
 
-		/* HOLD's have a prefix of the same length, and go with the interface. */
-		if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) &&
-		    strncmp(entry->d_name, HOOK_PREFIX, strlen(HOOK_PREFIX)))
+		if (strncmp(entry->d_name, LINK_PREFIX, strlen(LINK_PREFIX)))
 			continue;
 		for (uint32_t i = 0; i < k->links; i++)
 			known |= !strcmp(k->link[i].seen.name, name);
-		if (!known && !unlinkat(dirfd(folder), entry->d_name, 0) &&
-		    entry->d_name[0] == LINK_PREFIX[0])
-			log_line("%s: let go, the config no longer names it", name);
+		if (known || unlinkat(dirfd(folder), entry->d_name, 0))
+			continue;
+		tc_sweep(if_nametoindex(name), TC_INGRESS, NULL);
+		log_line("%s: let go, the config no longer names it", name);
 	}
 	closedir(folder);
 }
@@ -517,7 +516,6 @@ void kernel_detach(struct kernel *k)
 {
 	kernel_sessions_detach(k);
 	remove_folder(k->maps_folder, "");
-	remove_folder(k->folder, HOOK_PREFIX);
 	remove_folder(k->folder, LINK_PREFIX);
 	for (uint32_t i = 0; i < k->links; i++)
 		take_off(&k->link[i]);

@@ -9,6 +9,7 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -209,12 +210,11 @@ static struct bpf_tc_hook clsact(uint32_t ifindex, enum tc_direction direction)
 	};
 }
 
-static int filter_attach(uint32_t ifindex, const char *name, enum tc_direction direction,
-			 int prog_fd, struct config_error *err)
+/* A clsact qdisc, and at our place of it nothing that is not ours. */
+static int filter_prepare(uint32_t ifindex, const char *name, enum tc_direction direction,
+			  struct config_error *err)
 {
 	struct bpf_tc_hook at = clsact(ifindex, direction);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-		    .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
 	struct filter f;
 	int bad = bpf_tc_hook_create(&at);
 
@@ -233,10 +233,73 @@ static int filter_attach(uint32_t ifindex, const char *name, enum tc_direction d
 			    "%s: a tc filter that is not ours has priority %u and handle 0x%x: it "
 			    "is left alone; move it, or name another interface",
 			    name, FILTER_PRIORITY, FILTER_HANDLE);
+	return 0;
+}
+
+static int filter_attach(uint32_t ifindex, const char *name, enum tc_direction direction,
+			 int prog_fd, struct config_error *err)
+{
+	struct bpf_tc_hook at = clsact(ifindex, direction);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+		    .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
+	int bad = filter_prepare(ifindex, name, direction, err);
+
+	if (bad)
+		return bad;
 	bad = bpf_tc_attach(&at, &opts);
 	return bad ? fail(err, bad, "%s: the kernel does not attach the tc program: %s", name,
 			  strerror(-bad))
 		   : 0;
+}
+
+/* The action of a diverting filter: what matches goes out through that device, and only there. */
+static void put_mirred(struct nlmsghdr *h, uint32_t to)
+{
+	struct tc_mirred m = {.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = to};
+	struct nlattr *actions = mnl_attr_nest_start(h, TCA_BPF_ACT);
+	struct nlattr *first = mnl_attr_nest_start(h, 1), *options;
+
+	mnl_attr_put_strz(h, TCA_ACT_KIND, "mirred");
+	options = mnl_attr_nest_start(h, TCA_ACT_OPTIONS);
+	mnl_attr_put(h, TCA_MIRRED_PARMS, sizeof(m), &m);
+	mnl_attr_nest_end(h, options);
+	mnl_attr_nest_end(h, first);
+	mnl_attr_nest_end(h, actions);
+}
+
+/* Puts a diverting filter at our place, or in place of the one that is there, without a gap. */
+static int filter_divert(uint32_t ifindex, int prog_fd, uint32_t to)
+{
+	struct mnl_socket *s = netlink_open(NETLINK_ROUTE);
+	char buffer[NETLINK_REQUEST_BYTES], label[64];
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
+	struct nlattr *options;
+	struct nlmsghdr *h;
+	struct tcmsg *t;
+	int bad;
+
+	if (!s)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &size))
+		info.id = 0;
+	snprintf(label, sizeof(label), "%.15s:[%u]", info.name, info.id);
+	h = netlink_start(buffer, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*t),
+			  (void **)&t);
+	t->tcm_family = AF_UNSPEC;
+	t->tcm_ifindex = (int)ifindex;
+	t->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+	t->tcm_info = TC_H_MAKE((uint32_t)FILTER_PRIORITY << 16, htons(ETH_P_ALL));
+	t->tcm_handle = FILTER_HANDLE;
+	mnl_attr_put_strz(h, TCA_KIND, "bpf");
+	options = mnl_attr_nest_start(h, TCA_OPTIONS);
+	mnl_attr_put_u32(h, TCA_BPF_FD, (uint32_t)prog_fd);
+	mnl_attr_put_strz(h, TCA_BPF_NAME, label);
+	put_mirred(h, to);
+	mnl_attr_nest_end(h, options);
+	bad = netlink_ask(s, h, NULL, NULL);
+	mnl_socket_close(s);
+	return bad;
 }
 
 static void filter_remove(uint32_t ifindex, enum tc_direction direction)
@@ -290,6 +353,32 @@ int tc_attach(struct tc_hook *hook, uint32_t ifindex, const char *name, enum tc_
 	hook->prog_id = program_id(prog_fd);
 	snprintf(hook->pin, sizeof(hook->pin), "%s",
 		 pin_path && hook->link_fd >= 0 ? pin_path : "");
+	return 0;
+}
+
+int tc_divert(struct tc_hook *hook, uint32_t ifindex, const char *name, int prog_fd, uint32_t to,
+	      struct config_error *err)
+{
+	int bad;
+
+	if (hook->ifindex && (hook->ifindex != ifindex || hook->direction != TC_INGRESS))
+		tc_detach(hook);
+	bad = filter_prepare(ifindex, name, TC_INGRESS, err);
+	if (bad)
+		return bad;
+	bad = filter_divert(ifindex, prog_fd, to);
+	if (bad == -ENOENT || bad == -EOPNOTSUPP)
+		return fail(err, bad,
+			    "%s: this kernel has no bpf filters with the action mirred "
+			    "(CONFIG_NET_CLS_BPF, CONFIG_NET_ACT_MIRRED): %s",
+			    name, strerror(-bad));
+	if (bad)
+		return fail(err, bad, "%s: the kernel does not attach the tc program: %s", name,
+			    strerror(-bad));
+	hook->ifindex = ifindex;
+	hook->to = to;
+	hook->direction = TC_INGRESS;
+	hook->prog_id = program_id(prog_fd);
 	return 0;
 }
 

@@ -23,6 +23,7 @@ enum tc_direction { TC_INGRESS, TC_EGRESS };
 /* One attachment. TC_HOOK_NONE before the first tc_attach(). */
 struct tc_hook {
 	uint32_t ifindex; /* 0: not attached */
+	uint32_t to;	  /* of tc_divert(): where what it matches goes; 0: tc_attach() */
 	enum tc_direction direction;
 	int link_fd;	      /* of the tcx link; -1: a filter */
 	uint32_t prog_id;     /* what was attached last */
@@ -39,6 +40,14 @@ struct tc_hook {
  */
 int tc_attach(struct tc_hook *hook, uint32_t ifindex, const char *name, enum tc_direction direction,
 	      int prog_fd, const char *pin_path, struct config_error *err);
+
+/*
+ * As tc_attach() on ingress, but what the program matches (it returns -1, and 0 for everything else)
+ * leaves through another device. Always a filter, with the kernel's action mirred: a tcx program's
+ * own redirect into an ifb device is lost there on kernels older than 6.18 (6.1 and 6.12 were seen).
+ */
+int tc_divert(struct tc_hook *hook, uint32_t ifindex, const char *name, int prog_fd, uint32_t to,
+	      struct config_error *err);
 
 /* Is it still there? A deleted interface takes it along, and others can remove a filter. */
 bool tc_attached(const struct tc_hook *hook);

@@ -114,7 +114,7 @@ static int open_room(struct daemon *d, const struct facts *f, struct config_erro
 		bad = hold_look(&p->hold, err);
 	pthread_mutex_lock(&d->lock);
 	if (!bad)
-		bad = kernel_hold_attach(d->kernel, err);
+		bad = kernel_hold_attach(d->kernel, p->hold.seen.ifindex, err);
 	if (!bad)
 		kernel_hold_open(d->kernel, p->hold.seen.ifindex,
 				 kernel_now_ns() + PACING_LEASE_NS);

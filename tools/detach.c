@@ -14,11 +14,13 @@
 #include "client.h"
 #include "command.h"
 #include "control.h"
+#include "hold.h"
 #include "pins.h"
 #include "text.h"
 
 #define GONE_TRIES    50 /* x 100 ms: a daemon that has said yes may answer before it acts */
 #define GONE_PAUSE_NS 100000000L
+#define ROOM_TRIES    120 /* x 100 ms: longer than any pace-horizon */
 
 /* Takes the reference of answer. */
 static void report(const struct options *o, json_t *answer, const char *said)
@@ -58,6 +60,25 @@ static void remove_flags(const char *instance)
 	}
 }
 
+/*
+ * The waiting room of a dead daemon, once nobody waits in it any more. Bounded by the longest that
+ * a SYN can be held; a rate that was lowered meanwhile can make it longer, and then what is left
+ * comes in with its retransmits.
+ */
+static void remove_room(const char *instance)
+{
+	const struct timespec pause = {.tv_nsec = GONE_PAUSE_NS};
+	struct config_error err;
+	struct hold room;
+
+	if (hold_open(&room, instance, &err))
+		return;
+	for (int i = 0; i < ROOM_TRIES && !hold_look(&room, &err) && room.seen.waiting; i++)
+		nanosleep(&pause, NULL);
+	hold_remove(&room);
+	hold_close(&room);
+}
+
 static int remove_pins(const struct options *o)
 {
 	struct pins p;
@@ -80,6 +101,7 @@ static int remove_pins(const struct options *o)
 			      err == -EACCES || err == -EPERM ? " (try it as root)" : "");
 		return EXIT_FAILED;
 	}
+	remove_room(o->instance);
 	if (!p.links && !p.orphans && !p.others)
 		snprintf(said, sizeof(said),
 			 "nothing is attached: no sluiced of the name %s is running, and nothing "

@@ -209,6 +209,27 @@ static void look_at_interfaces(json_t *f, const json_t *status, int argc, char *
 
 /* --- what stands in front --------------------------------------------------------------------- */
 
+/* The waiting room of HOLD: only the daemon that keeps it knows how it fares. */
+static void look_at_hold(json_t *f, const json_t *status)
+{
+	const char *state, *device, *problem;
+	double horizon;
+
+	if (json_unpack((json_t *)status, "{s:{s:s, s:s, s:F, s:s?}}", "hold", "state", &state,
+			"device", &device, "horizon_ms", &horizon, "problem", &problem))
+		return;
+	if (!strcmp(state, "on"))
+		find(f, "good", "hold", "SYNs that come too early wait in %s, for at most %.0f ms",
+		     device, horizon);
+	else if (!strcmp(state, "off"))
+		find(f, "note", "hold",
+		     "off (pace-horizon=0): SYNs that come too early wait for their sender's "
+		     "retransmit, a second or more");
+	else
+		find(f, "bad", "hold", "SYNs are deferred instead of held: %s",
+		     problem ? problem : "the waiting room is not there yet");
+}
+
 static void look_at_daemon(json_t *f, const struct options *o, const json_t *status,
 			   const struct client_error *why)
 {
@@ -223,6 +244,7 @@ static void look_at_daemon(json_t *f, const struct options *o, const json_t *sta
 	}
 	find(f, "good", "sluiced", "runs, mode %s",
 	     json_string_value(json_object_get(json_object_get(status, "mode"), "name")));
+	look_at_hold(f, status);
 	if (client_ask(o->instance, json_pack("{s:s}", "command", "sources"), &sources, &err))
 		return;
 	share = json_number_value(json_object_get(sources, "top_share"));

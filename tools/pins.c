@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "kernel_tc.h"
 #include "text.h"
 
 #define LINK_PREFIX "link-"
@@ -124,6 +125,15 @@ static void detach_link(int folder, const char *name)
 	close(fd);
 }
 
+/* On older kernels the tc programs are filters of the interface, and no pin holds them. */
+static void sweep_filters(uint32_t ifindex)
+{
+	if (!ifindex)
+		return;
+	tc_sweep(ifindex, TC_INGRESS, NULL);
+	tc_sweep(ifindex, TC_EGRESS, NULL);
+}
+
 static int remove_entry(int fd, const char *name, int depth, char *failed, size_t size)
 {
 	struct stat st;
@@ -131,8 +141,10 @@ static int remove_entry(int fd, const char *name, int depth, char *failed, size_
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
-	if (S_ISREG(st.st_mode) && is_link(name))
+	if (S_ISREG(st.st_mode) && is_link(name)) {
 		detach_link(fd, name);
+		sweep_filters(if_nametoindex(name + strlen(LINK_PREFIX)));
+	}
 	if (!S_ISDIR(st.st_mode))
 		return unlinkat(fd, name, 0) && errno != ENOENT ? -errno : 0;
 	if (depth >= DEPTH_MAX)

@@ -20,7 +20,7 @@
 
 #include <gate.skel.h>
 
-#include "hold.h"
+#include "mark.h"
 
 /* More than any row touches, and far from where an LRU table begins to evict. */
 #define BENCH_ENTRIES 16384

@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 
-from .child import Child, within
+from .child import Child
 from .topology import run
 
 DEVICE = "slu-default"
@@ -48,19 +48,14 @@ def until(what, condition, timeout=10):
     return time.monotonic() - began
 
 
-def _syn_counts():
-    """What this namespace's TCP has seen: SYNs that made a request, listens that overflowed."""
-    found = {}
-    for path in ("/proc/net/netstat", "/proc/net/snmp"):
-        with open(path) as f:
-            lines = f.read().splitlines()
-        for names, values in zip(lines[::2], lines[1::2]):
-            found |= dict(zip(names.split()[1:], map(int, values.split()[1:])))
-    return found
-
-
-def tcp_counts(net):
-    return within(net.server, _syn_counts)
+def turns(seen, burst, interval):
+    """When each connect of Wire.finish() is to be answered, by a bucket that was full before."""
+    due, full_at = [], float("-inf")
+    for syn, _ in seen:
+        full_at = max(full_at, syn)
+        due.append(max(syn, full_at - (burst - 1) * interval))
+        full_at += interval
+    return due
 
 
 # --- when the wire saw what, by the kernel's clock: a busy machine delays whoever reads it --------
@@ -101,6 +96,8 @@ def _watch(ready, stop):
                 frame, extra, _, _ = s.recvmsg(256, 64)
             except BlockingIOError:
                 break
+            except OSError:  # the link is gone
+                return seen
             what = _of(frame)
             if what:
                 seconds, ns = struct.unpack("qq", extra[0][2])

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hold.h - what the gate says to the tc program behind it (hold.bpf.c), and when.
+ * mark.h - a SYN that waits: what the gate says of it to the tc program behind it (hold.bpf.c), and
+ * what is counted.
  */
-#ifndef HOLD_MARK_H
-#define HOLD_MARK_H
+#ifndef MARK_H
+#define MARK_H
 
 #include "sluice.h"
 
@@ -16,16 +17,6 @@
 struct hold_mark {
 	__u64 magic;
 };
-
-/*
- * Does it take its place in the room? Also the one that takes a bucket's last token does, though
- * its turn is now: the room spaces what it lets out, and so the first that waits has somebody to
- * be spaced from. Without it that one would leave at once, an interval early.
- */
-static __always_inline int hold_paces(const struct bucket *global, __u64 debt_ns)
-{
-	return debt_ns + global->t_ns > global->tau1_ns;
-}
 
 /* The n of the first bucket, of less than 2^n ms, that a time falls in. */
 static __always_inline __u32 hold_bucket(__u64 ns)
