@@ -4,15 +4,15 @@
 import time
 
 from lib import room
+from lib.child import within
 from lib.clients import clients, connect_now
 from lib.frames import Sniffer, syn_acks
 from lib.gate import Gate, limits, write
-from lib.room import DEVICE, Wire, fifo, stands, until
-from lib.scenario import scenario
+from lib.room import DEVICE, EXACT, Wire, fifo, stands, until
+from lib.scenario import Skip, scenario
 from lib.sink import sink
-from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
+from lib.topology import Net, run, server_v4, server_v6, source_v4, source_v6
 
-EXACT = 0.020  # seconds that a turn may be off
 BOTH = (("IPv4", source_v4, server_v4()), ("IPv6", source_v6, server_v6()))
 
 
@@ -279,3 +279,100 @@ def test_hold_detach(t):
     gate.process.wait(20)
     t.check(not stands(net), f"{DEVICE} is gone")
     served.finish()
+
+
+@scenario(limit=60)
+def test_hold_from_zero(t):
+    """Turned on in a daemon that started without it, when it has given its capabilities up"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3))
+    gate.start()
+    t.check(not stands(net), f"no {DEVICE} yet")
+    done = gate.sluice("set", "pace-horizon=5s")
+    t.equal(f"set: {done.stderr.strip()}", done.returncode, 0)
+    gate.wait_for("HOLD is on", lambda s: s["hold"]["state"] == "on")
+    seen = at_once(t, "then", net, [source_v4(n) for n in range(8)], server_v4())
+    turns(t, "then", seen, 3, 0.2)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_detach_dead(t):
+    """detach without a daemon: the filter goes, the queue runs empty, nothing is left behind"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3, pace_horizon="5s"))
+    gate.start()
+    under_way = clients(net, [(0, source_v4(n), 0) for n in range(15)], server_v4())
+    time.sleep(0.5)
+    gate.kill()
+    done = within(net.server, gate.sluice, "detach")
+    t.equal(f"detach: {done.stdout.strip()}{done.stderr.strip()}", done.returncode, 0)
+    all_served(t, "those that waited", under_way.result())
+    t.check(not stands(net), f"{DEVICE} is gone")
+    t.equal("filters left", room.tc(net, "filter", "show", "dev", "s0", "ingress").strip(), "")
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_two_queues(t):
+    """Two interfaces with two queues each, two senders at once: one room for all of them"""
+    net = Net(links=2, queues=2)
+    served = sink(net)
+    gate = Gate(net, limits("50/s", 5, pace_horizon="5s"), interfaces=("s0", "s1"))
+    gate.start()
+    both = [clients(net, [(n / 1000, source_v4(n, link), 0) for n in range(60)], server_v4(link))
+            for link in (0, 1)]
+    attempts = [a for c in both for a in c.result()]
+    all_served(t, "both", attempts)
+    first = min(a.syn for a in attempts)
+    t.between("the last after seconds", max(a.connected for a in attempts) - first,
+              115 / 50 - 0.05, 115 / 50 + 0.1)
+    t.equal("accepted by the server", len(served.finish()), 120)
+    t.equal("lost in the queue", fifo(net)["drops"], 0)
+    t.equal("through the queue", fifo(net)["out"], 116)
+
+
+def vlan(t, xdp_mode, in_band):
+    net = Net()
+    try:
+        for namespace, device, address in (("c", "c0", "198.19.7.2"), ("s", "s0", "198.19.7.1")):
+            run("ip", "-n", namespace, "link", "add", f"{device}.7", "link", device, "type",
+                "vlan", "id", "7")
+            run("ip", "-n", namespace, "link", "set", f"{device}.7", "up")
+            run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", f"{device}.7")
+    except RuntimeError as why:
+        raise Skip(f"no VLAN devices here: {why}")
+    run("ip", "-n", "s", "route", "replace", "198.18.0.0/17", "via", "198.19.7.2", "dev", "s0.7")
+    if in_band:
+        try:
+            run("ip", "netns", "exec", "c", "ethtool", "-K", "c0", "tx-vlan-hw-insert", "off")
+        except (RuntimeError, FileNotFoundError) as why:
+            raise Skip(f"no ethtool: {why}")
+    served = sink(net)
+    gate = Gate(net, limits("5/s", 3, pace_horizon="5s"), xdp_mode=xdp_mode)
+    gate.start()
+    seen = at_once(t, "tagged", net, [source_v4(n) for n in range(12)], "198.19.7.1")
+    if seen:  # a tag beside the frame is put back for whoever watches
+        turns(t, "tagged", seen, 3, 0.2)
+    t.equal("through the queue", fifo(net)["out"], 10)
+    t.equal("accepted by the server", len(served.finish()), 12)
+
+
+@scenario(limit=60)
+def test_hold_vlan(t):
+    """SYNs with a VLAN tag in the frame wait and come back to their VLAN"""
+    vlan(t, "native", True)
+
+
+@scenario(limit=60)
+def test_hold_vlan_aside(t):
+    """SYNs whose tag the hardware has taken off, as it were"""
+    vlan(t, "native", False)
+
+
+@scenario(limit=60)
+def test_hold_vlan_generic(t):
+    """SYNs with a VLAN tag in generic mode, which sees them again without it"""
+    vlan(t, "generic", True)

@@ -10,7 +10,7 @@ import time
 from lib import links
 from lib.clients import clients, connect_now, syn_times
 from lib.gate import Gate, limits
-from lib.room import DEVICE, Wire, fifo, ip, stands, tc, turns, until
+from lib.room import DEVICE, EXACT, Wire, fifo, ip, stands, tc, turns, until
 from lib.scenario import scenario
 from lib.sink import sink
 from lib.topology import Net, server_v4, source_v4
@@ -60,7 +60,7 @@ class Queue:
     def in_turn(self, seen):
         due = turns(seen, BURST, 1 / RATE)
         off = [(got[0] if got else 99) - turn for (_, got), turn in zip(seen, due)]
-        self.t.check(max(map(abs, off)) <= 0.02,
+        self.t.check(max(map(abs, off)) <= EXACT,
                      f"furthest off its turn {max(off, key=abs) * 1000:.1f} ms")
 
     def wire_seen(self):

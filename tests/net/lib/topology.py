@@ -90,7 +90,7 @@ def source_v6(number, link=0):
 
 
 class Net:
-    def __init__(self, links=1):
+    def __init__(self, links=1, queues=1):
         self.client, self.server = CLIENT, SERVER
         self.held = []
         for path in (CLIENT, SERVER):
@@ -101,11 +101,12 @@ class Net:
                    core__somaxconn=65535, ipv4__tcp_max_syn_backlog=65535)
         sysctl(CLIENT, ipv4__ip_local_port_range="1024 65535", ipv6__ip_nonlocal_bind=1)
         for n in range(links):
-            self._join(n)
+            self._join(n, queues)
 
-    def _join(self, n):
+    def _join(self, n, queues=1):
         c, s = f"c{n}", f"s{n}"
-        ip(CLIENT, f"link add {c} type veth peer name {s} netns s")
+        many = f"numtxqueues {queues} numrxqueues {queues}"
+        ip(CLIENT, f"link add {c} {many} type veth peer name {s} {many} netns s")
         mac_c, mac_s = f"02:00:00:00:0{n}:0c", f"02:00:00:00:0{n}:05"
         v4 = (f"198.19.{255 - n}.2", server_v4(n))
         v6 = (f"2001:db8:19:{n}::2", server_v6(n))
