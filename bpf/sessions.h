@@ -16,6 +16,7 @@
 /* Bounds of one charge of slot time, so that the product below stays within 64 bits. */
 #define SLOT_ELAPSED_MAX_NS (1ULL << 40) /* 18 minutes */
 #define SLOT_SESSIONS_MAX   1024
+#define SLOT_COST_MASK	    ((1ULL << SLOT_COST_SHIFT) - 1)
 
 enum room { ROOM_FREE, ROOM_PENDING, ROOM_NONE };
 
@@ -108,11 +109,14 @@ VERIFIED_ALONE int sessions_room(const struct session_limits *s, const struct li
 static __always_inline __u64 slot_cost_ns(const struct session_limits *s, __u64 sessions,
 					  __u64 elapsed_ns)
 {
-	if (elapsed_ns > SLOT_ELAPSED_MAX_NS)
-		elapsed_ns = SLOT_ELAPSED_MAX_NS;
+	__u64 held_ns;
+
 	if (sessions > SLOT_SESSIONS_MAX)
 		sessions = SLOT_SESSIONS_MAX;
-	return (elapsed_ns * sessions >> SLOT_COST_SHIFT) * s->slot_cost;
+	held_ns = elapsed_ns * sessions;
+	/* In two parts: the product is too large, and what a shift cuts off adds up by looks. */
+	return (held_ns >> SLOT_COST_SHIFT) * s->slot_cost +
+	       ((held_ns & SLOT_COST_MASK) * s->slot_cost >> SLOT_COST_SHIFT);
 }
 
 /* The most that slot time can owe: after so long without a session everybody may open one again. */
@@ -129,7 +133,7 @@ static __always_inline __u64 slot_debt_max_ns(const struct session_limits *s)
 static __always_inline void holder_settle(struct holder *h, const struct session_limits *s,
 					  __u64 now_ns)
 {
-	__u64 since_ns = *(volatile __u64 *)&h->since_ns, cost_ns, most_ns;
+	__u64 since_ns = *(volatile __u64 *)&h->since_ns, elapsed_ns, cost_ns, most_ns;
 	__u64 sessions = *(volatile __u64 *)&h->sessions;
 
 	if (now_ns <= since_ns ||
@@ -137,11 +141,16 @@ static __always_inline void holder_settle(struct holder *h, const struct session
 		return;
 	if (!sessions || !s->slot_cost)
 		return;
-	cost_ns = slot_cost_ns(s, sessions, now_ns - since_ns);
+	elapsed_ns = now_ns - since_ns;
+	if (elapsed_ns > SLOT_ELAPSED_MAX_NS)
+		elapsed_ns = SLOT_ELAPSED_MAX_NS;
+	since_ns = now_ns - elapsed_ns;
+	cost_ns = slot_cost_ns(s, sessions, elapsed_ns);
 	most_ns = now_ns + slot_debt_max_ns(s);
 	for (int i = 0; i < SESSIONS_TRIES; i++) {
 		__u64 old = *(volatile __u64 *)&h->tat_ns;
-		__u64 next = (old > now_ns ? old : now_ns) + cost_ns;
+		/* From when on it was held: what is worked off meanwhile counts, looks or not. */
+		__u64 next = (old > since_ns ? old : since_ns) + cost_ns;
 
 		if (next > most_ns)
 			next = most_ns;

@@ -79,10 +79,12 @@ static void session_limits(struct session_limits *s, const struct config *c)
 {
 	const uint64_t minute_ns = 60 * NSEC_PER_SEC;
 	uint64_t known = (uint64_t)c->max_sessions * c->known_share_percent / 100;
+	uint32_t unknown = c->max_sessions - (uint32_t)known, quarter = c->max_sessions / 4;
 
 	*s = (struct session_limits){.most = c->max_sessions,
-				     .most_unknown = c->max_sessions - (uint32_t)known,
-				     .pending_most = (c->max_sessions + 3) / 4,
+				     .most_unknown = unknown,
+				     /* Half of a small rest: alone they never fill it. */
+				     .pending_most = quarter < unknown / 2 ? quarter : unknown / 2,
 				     .per_source = c->max_sessions_per_source,
 				     .learn_bytes = c->known_bytes};
 	if (!c->source_session_time_ns)

@@ -72,11 +72,11 @@ class SlotTime:
         """cost: ns of debt for 65,536 ns of a session; 0 is off."""
         if now <= self.charged:
             return
-        elapsed = min(now - self.charged, 2 ** 40)
+        since = now - min(now - self.charged, 2 ** 40)
         self.charged = now
         if self.sessions and cost:
-            held = elapsed * min(self.sessions, 1024) // 65536
-            self.tat = min(max(self.tat, now) + held * cost, now + 2 * self.burst)
+            held = (now - since) * min(self.sessions, 1024)
+            self.tat = min(max(self.tat, since) + held * cost // 65536, now + 2 * self.burst)
 
 
 class Model:
@@ -108,7 +108,7 @@ class Model:
 
         most, share = n["sessions"], n["sessions"] * n["share"] // 100
         self.most = {"known": most, "others": most - share}
-        self.pending_most = -(-most // 4)
+        self.pending_most = min(most // 4, self.most["others"] // 2)
         self.own_most = n["per_source"]
         self.slot_cost = 60 * SECOND * 65536 // n["minute"] if n["minute"] else 0
 

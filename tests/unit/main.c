@@ -20,6 +20,7 @@
 #pragma weak suite_reset
 #pragma weak suite_gate
 #pragma weak suite_contended
+#pragma weak suite_sessions
 #pragma weak suite_grid
 #pragma weak suite_oracle
 #pragma weak suite_fuzz
@@ -34,12 +35,12 @@ static const struct {
 	const char *name;
 	void (*add)(void);
 } suites[] = {
-	{"policy", suite_policy},	{"gcra", suite_gcra},	  {"siphash", suite_siphash},
-	{"frame", suite_frame},		{"reset", suite_reset},	  {"gate", suite_gate},
-	{"contended", suite_contended}, {"grid", suite_grid},	  {"oracle", suite_oracle},
-	{"fuzz", suite_fuzz},		{"config", suite_config}, {"tier", suite_tier},
-	{"classes", suite_classes},	{"load", suite_load},	  {"known", suite_known},
-	{"replay", suite_replay},
+	{"policy", suite_policy},	{"gcra", suite_gcra},	      {"siphash", suite_siphash},
+	{"frame", suite_frame},		{"reset", suite_reset},	      {"gate", suite_gate},
+	{"contended", suite_contended}, {"grid", suite_grid},	      {"oracle", suite_oracle},
+	{"fuzz", suite_fuzz},		{"config", suite_config},     {"tier", suite_tier},
+	{"classes", suite_classes},	{"load", suite_load},	      {"known", suite_known},
+	{"replay", suite_replay},	{"sessions", suite_sessions},
 };
 
 static unsigned int skipped, failed;

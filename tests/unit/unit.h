@@ -35,6 +35,7 @@ void suite_frame(void);
 void suite_reset(void);
 void suite_gate(void);
 void suite_contended(void);
+void suite_sessions(void);
 void suite_grid(void);
 void suite_oracle(void);
 void suite_fuzz(void);
