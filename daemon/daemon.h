@@ -171,8 +171,8 @@ char *metrics_text(struct daemon *d);
 /* Writes a file whole: temporary in the same folder, then rename. Returns 0 or -errno. */
 int files_replace(const char *path, const char *text, size_t size, unsigned int mode);
 
-/* Brings <runtime>/tier and the flag file <runtime>/queue up to date. */
-void files_tier(const struct daemon *d, uint32_t tiers);
+/* Brings <runtime>/tier and the flag file <runtime>/queue up to date. Returns 0 or -errno. */
+int files_tier(const struct daemon *d, uint32_t tiers);
 
 /*
  * Writes <runtime>/lease, at every tick, for those who must not follow the set of a dead daemon:

@@ -75,8 +75,9 @@ static void set_names(uint32_t tiers, char separator, char *text, size_t size)
 	}
 }
 
-void files_tier(const struct daemon *d, uint32_t tiers)
+int files_tier(const struct daemon *d, uint32_t tiers)
 {
+	static int last_bad;
 	char path[CONFIG_PATH_MAX], names[32], text[64];
 	int n, bad;
 
@@ -89,8 +90,10 @@ void files_tier(const struct daemon *d, uint32_t tiers)
 		bad = files_replace(path, "", 0, 0644);
 	else if (unlink(path) && errno != ENOENT && !bad)
 		bad = -errno;
-	if (bad)
+	if (bad && bad != last_bad)
 		log_line("%s could not be written: %s", path, strerror(-bad));
+	last_bad = bad;
+	return bad;
 }
 
 void files_lease(const struct daemon *d, uint64_t until_ns, uint32_t tiers, const char *reason)

@@ -294,17 +294,18 @@ static void after_tick(struct daemon *d)
 	uint32_t tiers;
 
 	pthread_mutex_lock(&d->lock);
-	if (!d->detached)
+	if (!d->detached) {
 		kernel_tend(d->kernel);
+		kernel_banner_tend(d->kernel);
+	}
 	tiers = controller_tiers(d, now_ns);
 	controller_reason(d, reason, sizeof(reason));
 	lease_until_ns = d->lease_until_ns;
 	interval_ns = d->config.metrics_interval_ns;
 	pthread_mutex_unlock(&d->lock);
 	pacing_tend(d);
-	if (tiers != shown)
-		files_tier(d, tiers);
-	shown = tiers;
+	if (tiers != shown && !files_tier(d, tiers))
+		shown = tiers; /* what could not be written is tried again */
 	files_lease(d, lease_until_ns, tiers, reason);
 	if (!d->detached) {
 		look_at_sessions(d);
