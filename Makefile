@@ -13,6 +13,7 @@
 PREFIX     ?= /usr
 SBINDIR    ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
+DATADIR    ?= $(PREFIX)/share/sluice
 MANDIR     ?= $(PREFIX)/share/man
 # Where bash-completion looks for the file of a command.
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
@@ -146,7 +147,7 @@ check-packet: $(B)/tests/packet
 check-net: all
 	$(Q)tests/run net
 check: all $(B)/tests/unit $(B)/tests/packet $(B)/mta/storm $(B)/mta/flood
-	$(Q)tests/run unit packet net
+	$(Q)tests/run unit packet net mta hooks
 
 $(B)/mta/%: tests/mta/%.c | $(B)/mta/
 	$(call msg,CC,$@)
@@ -154,6 +155,7 @@ $(B)/mta/%: tests/mta/%.c | $(B)/mta/
 
 # The whole table: hours. tests/mta/run -h names the options, MTA_OPTIONS= hands them over.
 check-mta: all $(B)/mta/storm $(B)/mta/flood
+	$(Q)B=$(B) tests/mta/scenarios
 	$(Q)B=$(B) exec tests/mta/run $(MTA_OPTIONS)
 
 # --- the demo ---------------------------------------------------------------------------------
@@ -174,6 +176,9 @@ install: all
 	$(Q)install -m 0755 $(B)/sluiced $(B)/sluice $(DESTDIR)$(SBINDIR)/
 	$(Q)test -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf || \
 		install -m 0644 dist/sluice.conf $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf
+	$(Q)install -d $(DESTDIR)$(DATADIR)/hooks
+	$(Q)install -m 0755 scripts/hooks/* $(DESTDIR)$(DATADIR)/hooks/
+	$(Q)install -m 0755 scripts/known-senders $(DESTDIR)$(DATADIR)/
 	$(Q)install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(BASHDIR)
 	$(Q)install -m 0644 man/sluice.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	$(Q)install -m 0644 man/sluice.8 man/sluiced.8 $(DESTDIR)$(MANDIR)/man8/
