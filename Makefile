@@ -109,10 +109,12 @@ $(B)/sluice: $(TOOLS_O) $(SHARED:%=$(B)/daemon/%.o)
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) $(HEADERS) | $(B)/tests/
+# The waiting room of HOLD too, over a netlink that the test plays.
+$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -Itools -std=c11 $(WARNINGS) -O1 -g $(SANITIZE) \
-		$(UNIT_C) $(PURE_C) $(REPLAY_C) -lcunit -linih -lm -lpthread -o $@
+		$(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c \
+		-lcunit -linih -lmnl -lm -lpthread -o $@
 
 $(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(B)/gate.skel.h $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)

@@ -7,7 +7,7 @@
  * the order in which they came, and gives it back to the interface as if it had just arrived.
  *
  *	root  HTB, handle 51:       (the shaper that every kernel has; there need not be sch_fq)
- *	  class 51:10               rate and ceil; each frame counts as HOLD_WEIGHT bytes (mpu), so
+ *	  class 51:10               rate and ceil; each frame counts as HOLD_WEIGHT bytes, so
  *	                            that all SYNs weigh the same, whatever their options or payload
  *	    pfifo, handle 52:       in order, with a limit
  *
@@ -26,7 +26,7 @@
 #include "config.h"
 #include "sluice.h"
 
-#define HOLD_WEIGHT 16384U /* bytes: more than any frame that is not merged from several */
+#define HOLD_WEIGHT 65000U /* bytes that each SYN counts as in the queue */
 
 struct mnl_socket;
 

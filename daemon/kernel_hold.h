@@ -26,7 +26,7 @@ void kernel_hold_close(struct kernel *k);
 
 /*
  * What waits now has left by then: the rate was lowered while SYNs waited, and their retransmits
- * are to be swallowed for longer than they were told. 0: as told.
+ * are to be swallowed for longer than they were told.
  */
 void kernel_hold_drained(struct kernel *k, uint64_t at_ns);
 

@@ -64,26 +64,39 @@ static void close_gate(struct daemon *d)
 }
 
 /*
- * The rate has changed while SYNs wait. They leave at the new one, and where that is slower, later
- * than they were told: until then their retransmits are still swallowed, and newcomers wait behind
- * them. A retransmit that passed meanwhile would make two SYNs of one.
+ * The rate has changed while SYNs wait. They leave at the new one, and where it is slower than it
+ * was, later than they were told: until then their retransmits are still swallowed. One that passed
+ * meanwhile would make two SYNs of one.
  */
 static void follow_rate(struct daemon *d, const struct facts *f)
 {
 	struct pacing *p = &d->pacing;
-	uint64_t queue_ns = p->hold.seen.waiting * f->plan.t_ns, owed_ns;
+	uint64_t now_ns = kernel_now_ns();
+	bool slower = f->plan.t_ns > p->t_ns || p->drained_ns > now_ns;
 
+	if (!p->t_ns || p->t_ns == f->plan.t_ns)
+		slower = false;
+	p->t_ns = f->plan.t_ns;
+	if (!slower)
+		return;
+	p->drained_ns = now_ns + p->hold.seen.waiting * f->plan.t_ns;
 	pthread_mutex_lock(&d->lock);
-	if (p->t_ns && p->t_ns != f->plan.t_ns && p->hold.seen.waiting)
-		kernel_hold_drained(d->kernel,
-				    f->plan.t_ns > p->t_ns ? kernel_now_ns() + queue_ns : 0);
+	kernel_hold_drained(d->kernel, p->drained_ns);
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Newcomers wait behind all that wait, also if the bucket knows of fewer. */
+static void follow_queue(struct daemon *d, const struct facts *f)
+{
+	uint64_t queue_ns = d->pacing.hold.seen.waiting * f->plan.t_ns, owed_ns;
+
 	owed_ns = f->global.tau1_ns + queue_ns;
 	if (owed_ns > f->global.tau3_ns)
 		owed_ns = f->global.tau3_ns;
+	pthread_mutex_lock(&d->lock);
 	if (queue_ns && kernel_debt_ns(d->kernel) + 2 * f->plan.t_ns + LAG_ALLOWED_NS < owed_ns)
 		kernel_owe(d->kernel, owed_ns);
 	pthread_mutex_unlock(&d->lock);
-	p->t_ns = f->plan.t_ns;
 }
 
 /* A driver that has no room for the mark shows only when the first SYN is to be marked. */
@@ -109,6 +122,7 @@ static int open_room(struct daemon *d, const struct facts *f, struct config_erro
 	if (bad)
 		return bad;
 	follow_rate(d, f);
+	follow_queue(d, f);
 	/* Made just now, or made anew: its index is known when it is looked at again. */
 	if (!p->hold.seen.ifindex)
 		bad = hold_look(&p->hold, err);
@@ -165,8 +179,9 @@ void pacing_tend(struct daemon *d)
 	if (d->detached)
 		return;
 	if (!p->hold.netlink) {
-		/* Whatever a predecessor had: at the first look it is kept or taken away. */
+		/* Whatever a predecessor had: it is kept, or taken away once it is empty. */
 		p->standing = true;
+		p->closed_ns = kernel_now_ns();
 		if (hold_open(&p->hold, d->instance, &err)) {
 			note_problem(p, err.text);
 			return;

@@ -18,6 +18,7 @@ struct pacing {
 	bool open;	      /* the gate holds */
 	bool standing;	      /* there may be a room of ours that is not wanted any more */
 	uint64_t t_ns;	      /* the interval that the room was set to */
+	uint64_t drained_ns;  /* those who waited when it last became slower have left by then */
 	uint64_t closed_ns;   /* when the gate ceased to hold */
 	uint64_t unmarked;    /* SYNs that could not be marked, of the counters */
 	uint64_t unmarked_ns; /* when that was last seen to grow */

@@ -159,6 +159,25 @@ def test_hold_slower(t):
 
 
 @scenario(limit=60)
+def test_hold_to_and_fro(t):
+    """The rate is lowered and raised again with a queue standing: nobody is let in twice"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, pace_horizon="10s"))
+    gate.start()
+    wire = Wire(net)
+    under_way = clients(net, [(0, source_v4(n), 0) for n in range(24)], server_v4())
+    for wait, rate in ((0.6, 2), (2.0, 5), (0.5, 1), (2.0, 20)):
+        time.sleep(wait)
+        gate.sluice("set", f"connection-rate={rate}/s")
+    all_served(t, "all", under_way.result())
+    time.sleep(2)  # whatever would come out late
+    answers(t, "all", wire.finish())
+    t.equal("through the queue", fifo(net)["out"], 22)
+    served.finish()
+
+
+@scenario(limit=60)
 def test_hold_tier(t):
     """The queue tier comes with a queue standing: it leaves at queue-rate from then on"""
     net = Net()

@@ -30,6 +30,7 @@
 #pragma weak suite_load
 #pragma weak suite_known
 #pragma weak suite_replay
+#pragma weak suite_room
 
 static const struct {
 	const char *name;
@@ -40,7 +41,7 @@ static const struct {
 	{"contended", suite_contended}, {"grid", suite_grid},	      {"oracle", suite_oracle},
 	{"fuzz", suite_fuzz},		{"config", suite_config},     {"tier", suite_tier},
 	{"classes", suite_classes},	{"load", suite_load},	      {"known", suite_known},
-	{"replay", suite_replay},	{"sessions", suite_sessions},
+	{"replay", suite_replay},	{"sessions", suite_sessions}, {"room", suite_room},
 };
 
 static unsigned int skipped, failed;

@@ -45,5 +45,6 @@ void suite_classes(void);
 void suite_load(void);
 void suite_known(void);
 void suite_replay(void);
+void suite_room(void);
 
 #endif
