@@ -195,8 +195,8 @@ def _became_known(gate):
     done = gate.sluice("known", "list")
     if done.returncode:
         return None
-    return [line for line in done.stdout.splitlines()
-            if line.split() and _of_storm(line.split()[0])]
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return [row[0] for row in rows if len(row) > 1 and row[1] == "known" and _of_storm(row[0])]
 
 
 def _of_storm(text):
