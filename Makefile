@@ -116,7 +116,7 @@ $(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c $(HEADERS) | $(B)
 		$(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c \
 		-lcunit -linih -lmnl -lm -lpthread -o $@
 
-$(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(B)/gate.skel.h $(HEADERS) | $(B)/tests/
+$(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(SKELETONS) $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -Itools -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
 		$(PACKET_C) daemon/policy.c $(REPLAY_C) -lbpf -lelf -lz -lm -o $@

@@ -12,7 +12,9 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
+#include <banner.skel.h>
 #include <gate.skel.h>
+#include <sessions.skel.h>
 
 #define LOG_BYTES 65536
 #define LOG_STATS 4 /* BPF_LOG_STATS: the sums alone */
@@ -153,10 +155,64 @@ static int walk_holds(const struct row *row)
 	return 1;
 }
 
+/* Both forms of the tracepoint: the second is what the daemon falls back to. */
+static int sessions_load(bool raw)
+{
+	struct sessions_bpf *s = sessions_bpf__open();
+	struct bpf_link *link = NULL;
+	int err;
+
+	if (!s)
+		return -1;
+	bpf_program__set_autoload(s->progs.sluice_sessions, !raw);
+	bpf_program__set_autoload(s->progs.sluice_sessions_raw, raw);
+	bpf_map__set_autocreate(s->maps.class_template_v4, false);
+	bpf_map__set_autocreate(s->maps.class_template_v6, false);
+	err = sessions_bpf__load(s);
+	if (!err)
+		link = bpf_program__attach(raw ? s->progs.sluice_sessions_raw
+					       : s->progs.sluice_sessions);
+	err = link ? 0 : -1;
+	bpf_link__destroy(link);
+	sessions_bpf__destroy(s);
+	return err;
+}
+
+static int sessions_load_typed(const struct row *row)
+{
+	(void)row;
+	return sessions_load(false);
+}
+
+static int sessions_load_raw(const struct row *row)
+{
+	(void)row;
+	return sessions_load(true);
+}
+
+static int banner_loads(const struct row *row)
+{
+	struct banner_bpf *s = banner_bpf__open();
+	int err;
+
+	(void)row;
+	if (!s)
+		return -1;
+	bpf_map__set_autocreate(s->maps.class_template_v4, false);
+	bpf_map__set_autocreate(s->maps.class_template_v6, false);
+	err = banner_bpf__load(s);
+	banner_bpf__destroy(s);
+	return err;
+}
+
 const struct row rows_verifier[] = {
 	{"The stack that all calls take together fits kernels that round every frame up.",
 	 .run = stack_holds},
 	{"The verifier's walk is far from its limit, as older kernels walk further.",
 	 .run = walk_holds},
+	{"Sessions are counted by the typed tracepoint.", .run = sessions_load_typed},
+	{"Sessions are counted by the raw tracepoint, where the typed one is refused.",
+	 .run = sessions_load_raw},
+	{"The program that times the banner loads.", .run = banner_loads},
 	{},
 };
