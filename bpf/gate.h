@@ -44,11 +44,14 @@ static __always_inline __u32 gate_tiers(const struct policy *p, const struct con
 	return leased ? p->tiers : 0;
 }
 
-/* How long a newcomer may be held now: while the room stands and the controller lives. */
+/*
+ * How long a newcomer may be held now: while the room stands and the controller lives. The room is
+ * up to an interval late, so an interval that is longer than the horizon is for nobody to wait.
+ */
 static __always_inline __u64 gate_hold_ns(const struct policy *p, const struct control *c,
-					  __u64 now_ns)
+					  const struct bucket *global, __u64 now_ns)
 {
-	if (!p->hold_ns || now_ns >= *(volatile const __u64 *)&c->hold_until_ns ||
+	if (p->hold_ns < global->t_ns || now_ns >= *(volatile const __u64 *)&c->hold_until_ns ||
 	    now_ns >= *(volatile const __u64 *)&c->lease_until_ns)
 		return 0;
 	return p->hold_ns;
@@ -197,7 +200,8 @@ enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
 FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 				const struct tolerance *t, __u64 fingerprint, __u64 now_ns)
 {
-	__u64 wait_ns = 0;
+	/* The room may be late by an interval; a second of that is waited for anyway. */
+	__u64 wait_ns = 0, late_ns = global->t_ns > HELD_GAP_NS ? global->t_ns - HELD_GAP_NS : 0;
 	int turn = TURN_NOW;
 
 	if (t->hold_ns && t->owed_ns + global->t_ns > global->tau1_ns)
@@ -207,6 +211,8 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 		wait_ns = t->owed_ns - global->tau1_ns;
 		hold_count(st->counters, wait_ns);
 	}
+	if (turn != TURN_NOW)
+		wait_ns += late_ns;
 	state_admit(st, fingerprint, now_ns, wait_ns, turn != TURN_NOW);
 	return turn;
 }
@@ -295,7 +301,8 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		return gate_defer(d, REASON_SUBNET_RATE, memory);
 
 	/* A newcomer may owe more than that, within pace-horizon, if it waits for as long. */
-	may.hold_ns = may.global_ns == global->tau1_ns ? gate_hold_ns(p, st->control, now_ns) : 0;
+	may.hold_ns =
+		may.global_ns == global->tau1_ns ? gate_hold_ns(p, st->control, global, now_ns) : 0;
 	may.global_ns += may.hold_ns;
 	if (debt_ns > may.global_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);

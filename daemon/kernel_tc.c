@@ -107,7 +107,7 @@ static int link_attach(struct tc_hook *hook, uint32_t ifindex, const char *name,
 	if (is_new) {
 		fd = bpf_link_create(prog_fd, (int)ifindex,
 				     (enum bpf_attach_type)attach_type(direction), NULL);
-		if (fd == -EINVAL || fd == -EOPNOTSUPP || fd == -ENOTSUP)
+		if (fd == -EINVAL || fd == -EOPNOTSUPP)
 			return -EOPNOTSUPP;
 		if (fd < 0)
 			return fail(err, fd, "%s: the kernel does not attach the tc program: %s",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "pacing.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,6 +115,17 @@ static bool marks_fail(struct pacing *p, const struct facts *f, struct config_er
 	return true;
 }
 
+/* Where one interval is longer than the horizon nobody can wait for his turn. */
+static bool too_slow(const struct facts *f, struct config_error *err)
+{
+	if (f->plan.t_ns <= f->plan.horizon_ns)
+		return false;
+	fail(err, -ERANGE,
+	     "pace-horizon is shorter than the interval between two connections (%.1f s)",
+	     (double)f->plan.t_ns / NSEC_PER_SEC);
+	return true;
+}
+
 static int open_room(struct daemon *d, const struct facts *f, struct config_error *err)
 {
 	struct pacing *p = &d->pacing;
@@ -142,7 +154,7 @@ static void keep_open(struct daemon *d, const struct facts *f)
 	struct config_error err = {};
 
 	p->standing = true;
-	if (marks_fail(p, f, &err) || open_room(d, f, &err)) {
+	if (too_slow(f, &err) || marks_fail(p, f, &err) || open_room(d, f, &err)) {
 		close_gate(d);
 		note_problem(p, err.text);
 		return;

@@ -273,3 +273,21 @@ def test_hold_killed_often(t):
     queue = fifo(net)
     t.check(queue["out"] > len(attempts) / 3, f"through the queue: {queue['out']}")
     served.finish()
+
+
+@scenario(limit=60)
+def test_hold_too_slow(t):
+    """A rate whose interval is longer than the horizon holds nobody, and status says why"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("6/10s", 3, retry=30, pace_horizon="800ms"))
+    gate.start()
+    hold = gate.status()["hold"]
+    t.equal("state", hold["state"], "deferring")
+    t.check("shorter than the interval" in (hold["problem"] or ""), f"problem: {hold['problem']}")
+    attempts = connect_now(net, [source_v4(n) for n in range(10)], server_v4())
+    t.equal("served", sum(a.over is not None for a in attempts), 10)
+    t.equal("through the room", (fifo(net) or {"out": 0})["out"], 0)
+    gate.sluice("set", "connection-rate=10/s")
+    gate.wait_for("HOLD is on", lambda s: s["hold"]["state"] == "on" and not s["hold"]["problem"])
+    served.finish()

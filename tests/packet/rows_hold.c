@@ -51,6 +51,12 @@ const struct row rows_hold[] = {
 	 .step = {{0, FROM("192.0.2.1"), PASS(ADMITTED, UNKNOWN), 5},
 		  {0, FROM("192.0.3.1"), DEFER(CONNECTION_RATE, UNKNOWN)}}},
 
+	{"Where one interval is longer than pace-horizon nobody is held, and nobody sets a pace.",
+	 " connection-rate=60/min connection-burst=3 retry-burst=0 pace-horizon=999ms",
+	 .room = true,
+	 .step = {{0, FROM("192.0.2.1"), PASS(ADMITTED, UNKNOWN), 3},
+		  {MS(500), FROM("192.0.3.1"), DEFER(CONNECTION_RATE, UNKNOWN)}}},
+
 	/* Who does not queue behind others */
 	{"A known sender passes at once, ahead of all that wait.", WAITS, .room = true,
 	 .classes = "192.0.9.0/24=known",
@@ -89,6 +95,14 @@ const struct row rows_hold[] = {
 	 .step = {BURST,
 		  {MS(999), FROM("192.0.2.1", .isn = 50), DROP(WAITING, UNKNOWN)},
 		  {S(1), FROM("192.0.2.1", .isn = 50), PASS(RETRANSMIT, UNKNOWN)}}},
+	{"Intervals of more than a second make the second longer: the room may be late by one.",
+	 " connection-rate=30/min connection-burst=2 retry-burst=0 pace-horizon=4000ms",
+	 .room = true,
+	 .step = {{0, FROM("192.0.2.1"), PASS(ADMITTED, UNKNOWN)},
+		  {0, FROM("192.0.2.1", .isn = 50), PACE(UNKNOWN)},
+		  {0, FROM("192.0.3.1", .isn = 7), HOLD(UNKNOWN, S(2), 0)},
+		  {S(4) - 1000, FROM("192.0.3.1", .isn = 7), DROP(WAITING, UNKNOWN)},
+		  {S(4), FROM("192.0.3.1", .isn = 7), PASS(RETRANSMIT, UNKNOWN)}}},
 	{"When the queue has become slower, they are swallowed until it has run empty and a second "
 	 "more.",
 	 WAITS, .room = true,

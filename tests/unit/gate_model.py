@@ -266,6 +266,7 @@ class Model:
                 return "DEFER", "first-time", waited
 
         hold = self.hold if now < self.room_until and now < self.lease else 0
+        hold = hold if hold >= shared.t else 0  # nobody's turn comes within it
         owed = 0
         if not reason:
             reason, owed = self.limits(now, family, source, cls, waited, shared, hold)
@@ -280,8 +281,9 @@ class Model:
         held = bool(newcomer) and owed + shared.t > shared.tau["first"]
         if self.most["known"]:
             self.pending[now // SECOND] = self.pending.get(now // SECOND, 0) + 1
-        turn = now + wait  # kept to 256 ns, as it lies beside a count
-        self.admitted[attempt] = {"at": now, "last": turn - turn % 256, "passes": 0, "held": held,
+        turn = now + wait + (max(shared.t - SECOND, 0) if held else 0)  # up to an interval late
+        turn -= turn % 256  # as it lies beside a count
+        self.admitted[attempt] = {"at": now, "last": turn, "passes": 0, "held": held,
                                   "established": False}
         if wait:
             return "HOLD", "connection-rate", waited
