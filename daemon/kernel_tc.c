@@ -107,8 +107,10 @@ static int link_attach(struct tc_hook *hook, uint32_t ifindex, const char *name,
 	if (is_new) {
 		fd = bpf_link_create(prog_fd, (int)ifindex,
 				     (enum bpf_attach_type)attach_type(direction), NULL);
-		if (fd == -EINVAL || fd == -EOPNOTSUPP)
+		if (fd == -EINVAL) /* no tcx: the caller makes a filter */
 			return -EOPNOTSUPP;
+		if (fd == -EOPNOTSUPP)
+			return fd;
 		if (fd < 0)
 			return fail(err, fd, "%s: the kernel does not attach the tc program: %s",
 				    name, strerror(-fd));

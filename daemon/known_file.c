@@ -98,7 +98,7 @@ static bool number(const char *text, uint64_t most, uint64_t *n)
 /* Cuts the next line off into its words. Returns how many, 0 when the line is none of ours. */
 static size_t next_words(struct reading *r, char *word[static WORDS])
 {
-	char *end = strchr(r->next, '\n');
+	char *end = r->next ? strchr(r->next, '\n') : NULL;
 	size_t count = 0;
 
 	if (!end)

@@ -357,8 +357,9 @@ void sockets_check(struct kernel *k, const struct policy *p, struct sessions_vie
 	bad = dump(&d, LIVE_STATES);
 	count = bad ? bad : kernel_sessions_list(k, &list);
 	note_problem(v, count < 0 ? count : 0);
-	if (count >= 0) {
-		qsort(d.socket, d.count, sizeof(*d.socket), by_key);
+	if (count >= 0 && list) {
+		if (d.count)
+			qsort(d.socket, d.count, sizeof(*d.socket), by_key);
 		qsort(list, (size_t)count, sizeof(*list), by_key);
 		v->sockets = (uint32_t)d.count;
 		compare_sessions(k, v, &d, list, (size_t)count, dumped_ns);
