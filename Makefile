@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 #   make             build/sluiced and build/sluice
-#   make check       all rings of tests: unit, packet, net (as root)
+#   make check       all rings of tests: unit, packet, net, mta (as root)
 #   make fuzz        libFuzzer on frames, config and class files, FUZZ_SECONDS=30 each
 #   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
