@@ -110,10 +110,10 @@ $(B)/sluice: $(TOOLS_O) $(SHARED:%=$(B)/daemon/%.o)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # The waiting room of HOLD too, over a netlink that the test plays.
-$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c $(HEADERS) | $(B)/tests/
+$(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c daemon/pacing.c $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -Itools -std=c11 $(WARNINGS) -O1 -g $(SANITIZE) \
-		$(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c \
+		$(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c daemon/pacing.c \
 		-lcunit -linih -lmnl -lm -lpthread -o $@
 
 $(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(SKELETONS) $(HEADERS) | $(B)/tests/

@@ -31,6 +31,7 @@
 #pragma weak suite_known
 #pragma weak suite_replay
 #pragma weak suite_room
+#pragma weak suite_pacing
 
 static const struct {
 	const char *name;
@@ -42,6 +43,7 @@ static const struct {
 	{"fuzz", suite_fuzz},		{"config", suite_config},     {"tier", suite_tier},
 	{"classes", suite_classes},	{"load", suite_load},	      {"known", suite_known},
 	{"replay", suite_replay},	{"sessions", suite_sessions}, {"room", suite_room},
+	{"pacing", suite_pacing},
 };
 
 static unsigned int skipped, failed;

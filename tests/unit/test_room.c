@@ -15,25 +15,12 @@
 
 #include "hold.h"
 #include "netlink.h"
+#include "played.h"
 #include "unit.h"
 
 #define ROOT_HANDLE (HOLD_CLASS & 0xffff0000U)
 
-/* The played kernel: one device at most. */
-static struct {
-	/* What is there. */
-	bool device, up, root, class, fifo;
-	char kind[16], alias[64];
-	uint8_t mac[6];
-	struct tc_htb_opt htb;
-	uint64_t rate64;
-	uint32_t limit, waiting;
-	/* What it answers to a change of that type, instead of doing it. */
-	int no_link, no_qdisc, no_class, no_dump;
-	/* What it was asked. */
-	int changes;
-	uint64_t asked_rate64;
-} kernel;
+struct played_kernel kernel;
 
 struct mnl_socket *netlink_open(int bus)
 {

@@ -46,5 +46,6 @@ void suite_load(void);
 void suite_known(void);
 void suite_replay(void);
 void suite_room(void);
+void suite_pacing(void);
 
 #endif
