@@ -64,8 +64,11 @@ struct session {
 	size_t reply_length;
 };
 
+enum mark { CONNECTED, BANNER, ACCEPTED, MARKS };
+
 struct record {
-	float arrived, connected, banner, accepted; /* the latter three since arrived, or -1 */
+	float arrived;	    /* seconds of the run */
+	float since[MARKS]; /* seconds from then on, -1 for never */
 	enum outcome outcome;
 };
 
@@ -155,11 +158,12 @@ static float since(const struct session *s, double at)
 static void end(struct session *s, enum outcome outcome)
 {
 	if (g.recorded < RECORDS_MAX) {
-		g.records[g.recorded++] = (struct record){.arrived = (float)s->arrived,
-							  .connected = since(s, s->connected),
-							  .banner = since(s, s->banner),
-							  .accepted = since(s, s->accepted),
-							  .outcome = outcome};
+		g.records[g.recorded++] =
+			(struct record){.arrived = (float)s->arrived,
+					.since = {[CONNECTED] = since(s, s->connected),
+						  [BANNER] = since(s, s->banner),
+						  [ACCEPTED] = since(s, s->accepted)},
+					.outcome = outcome};
 	}
 	close(s->fd);
 	*s->link = s->next;
@@ -382,8 +386,8 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Percentiles of those that got there; offset names the time in the record. */
-static void print_percentiles(const char *name, size_t offset)
+/* Percentiles of those that got there. */
+static void print_percentiles(const char *name, enum mark mark)
 {
 	float *values = malloc((g.recorded + 1) * sizeof(*values));
 	size_t n = 0;
@@ -391,7 +395,7 @@ static void print_percentiles(const char *name, size_t offset)
 	if (!values)
 		exit(1);
 	for (size_t i = 0; i < g.recorded; i++) {
-		float value = *(const float *)((const char *)&g.records[i] + offset);
+		float value = g.records[i].since[mark];
 
 		if (value >= 0)
 			values[n++] = value * 1000;
@@ -423,9 +427,8 @@ static void print_each(void)
 		const struct record *r = &g.records[i];
 
 		printf("%s[%.3f", i ? ", " : "", (double)r->arrived);
-		print_ms(r->connected);
-		print_ms(r->banner);
-		print_ms(r->accepted);
+		for (int m = 0; m < MARKS; m++)
+			print_ms(r->since[m]);
 		printf(", \"%s\"]", outcome_name[r->outcome]);
 	}
 	printf("]");
@@ -441,9 +444,9 @@ static void print_line(void)
 	       (unsigned long long)g.skipped, (unsigned long long)g.failed);
 	for (int i = 0; i < OUTCOMES; i++)
 		printf(", \"%s\": %zu", outcome_name[i], count[i]);
-	print_percentiles("connected", offsetof(struct record, connected));
-	print_percentiles("banner", offsetof(struct record, banner));
-	print_percentiles("accepted", offsetof(struct record, accepted));
+	print_percentiles("connected", CONNECTED);
+	print_percentiles("banner", BANNER);
+	print_percentiles("accepted", ACCEPTED);
 	if (g.each > 0)
 		print_each();
 	printf("}\n");
