@@ -212,12 +212,15 @@ static void look_at_interfaces(json_t *f, const json_t *status, int argc, char *
 /* The waiting room of HOLD: only the daemon that keeps it knows how it fares. */
 static void look_at_hold(json_t *f, const json_t *status)
 {
-	const char *state, *device, *problem;
+	const char *state, *device;
+	json_t *problem;
 	double horizon;
 
-	if (json_unpack((json_t *)status, "{s:{s:s, s:s, s:F, s:s?}}", "hold", "state", &state,
-			"device", &device, "horizon_ms", &horizon, "problem", &problem))
+	if (json_unpack((json_t *)status, "{s:{s:s, s:s, s:F, s:o}}", "hold", "state", &state,
+			"device", &device, "horizon_ms", &horizon, "problem", &problem)) {
+		find(f, "note", "hold", "this sluiced does not say whether it holds SYNs");
 		return;
+	}
 	if (!strcmp(state, "on"))
 		find(f, "good", "hold", "SYNs that come too early wait in %s, for at most %.0f ms",
 		     device, horizon);
@@ -227,7 +230,7 @@ static void look_at_hold(json_t *f, const json_t *status)
 		     "retransmit, a second or more");
 	else
 		find(f, "bad", "hold", "SYNs are deferred instead of held: %s",
-		     problem ? problem : "the waiting room is not there yet");
+		     json_string_value(problem) ?: "the waiting room is not there yet");
 }
 
 static void look_at_daemon(json_t *f, const struct options *o, const json_t *status,

@@ -9,6 +9,7 @@ import signal
 import time
 
 from lib import links
+from lib.child import within
 from lib.clients import clients, connect_now, syn_times
 from lib.gate import Gate, limits
 from lib.room import DEVICE, EXACT, Wire, fifo, ip, stands, tc, turns, until
@@ -231,6 +232,8 @@ def test_hold_not_ours(t):
     shown = gate.sluice().stdout
     t.check("NOT HELD but deferred" in shown and "not ours" in shown, "sluice status says so")
     t.equal("said in the log", gate.log().count("not ours"), 1)
+    doctor = within(net.server, gate.sluice, "doctor").stdout
+    t.check("bad   hold" in doctor and "not ours" in doctor, "sluice doctor says so")
     attempts = connect_now(net, [source_v4(n) for n in range(20)], server_v4())
     t.equal("served", sum(a.over is not None for a in attempts), 20)
     t.check(max(a.wait for a in attempts) > 0.9, "by deferral")
@@ -239,6 +242,7 @@ def test_hold_not_ours(t):
     ip(net, "link", "del", DEVICE)
     gate.start()
     t.equal("without it", gate.status()["hold"]["state"], "on")
+    t.check("good  hold" in within(net.server, gate.sluice, "doctor").stdout, "and to doctor")
     served.finish()
 
 
