@@ -7,6 +7,7 @@
  */
 #include "maps.h"
 
+#include "events.h"
 #include "gate.h"
 #include "reset.h"
 
@@ -73,6 +74,7 @@ __noinline int gate_run(struct xdp_md *ctx, struct seen *seen)
 	st.counters->frames[FRAME_SYN]++;
 	d = gate_judge(&st, &seen->frame.attempt, seen->now_ns);
 	gate_count(st.counters, &d, mode, seen->frame.attempt.family);
+	events_note(st.control, seen, &d, mode);
 	if (mode != MODE_ENFORCE)
 		return ACT_PASS;
 	if (d.verdict == VERDICT_REFUSE)

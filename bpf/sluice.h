@@ -258,7 +258,7 @@ struct control {
 	__u64 hold_drained_ns; /* what waited when the rate was last lowered has left by then */
 	__u64 hold_tag;	       /* the source address of frames that come back, in memory order */
 	__u32 hold_ifindex;    /* of the waiting room; 0: there is none */
-	__u32 pad0;
+	__u32 events_share;    /* of SYNs a CPU and window that are told of (events.h); 0: none */
 	__u64 global_tat_ns;
 	__u64 pad1[7];
 	__u64 trusted_tat_ns;
