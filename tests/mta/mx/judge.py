@@ -11,7 +11,8 @@ HEADER = """\
 within 5 s, 60 s: of a good sender's mails, so many are accepted by then; connect: p50/p99 in ms;
 storm: mails of the storm that were accepted, of all; unknown: from the storm's second minute on
 
-cell                                   Sluice   known: 5 s   60 s connect       unknown: 5 s   60 s"""
+cell                                   Sluice   known: 5 s   60 s connect       unknown: 5 s\
+   60 s"""
 HEADER += "  storm accepted    drops  procs sessions"
 
 
