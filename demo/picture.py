@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 import summary
 from load import SPEED
+from pacing import BURST, RATE
 from scenario import (CALM, HOSTS, IN_TIME, LIMIT, MAILS_UNTIL, PROCESSES, SETTLE, STORM,
                       STORM_RATE, SUBNETS)
 
@@ -226,7 +227,35 @@ def _legend(svg, top):
     return top + 22
 
 
-def make(without, with_it):
+def _pacing(svg, top, pacing):
+    """Each connect a dot: when it was through, and which in the order of the connects it was."""
+    height, most = 92, nice(max(max(took) for took in pacing.values()))
+    svg.text(16, top, "Deferred or held", 16, INK, weight="bold")
+    svg.text(at(SECONDS), top, f"{len(pacing['held'])} connects at once, connection-rate = "
+             f"{RATE}/s, connection-burst = {BURST}", 12, SOFT, "end")
+    top += 14
+    for fill, name, unit in ((ORANGE, "deferred", "the client's timer: whole seconds"),
+                             (GREEN, "held", "pace-horizon: in turn, 1/rate apart")):
+        svg.rect(LEFT, top, at(SECONDS) - LEFT, height / 2, "#f6f8fa")
+        svg.text(16, top + 14, name, 12, INK)
+        svg.text(16, top + 29, unit.split(":")[0] + ":", 10.5)
+        svg.text(16, top + 42, unit.split(":")[1].strip(), 10.5)
+        took = pacing[name]
+        for n, seconds in enumerate(took):
+            if seconds >= 0:
+                x = LEFT + (at(SECONDS) - LEFT) * seconds / most
+                y = top + 4 + (height / 2 - 8) * n / max(len(took) - 1, 1)
+                svg.add(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{fill}"/>')
+        top += height / 2 + 8
+    for n in range(int(most) + 1):
+        x = LEFT + (at(SECONDS) - LEFT) * n / most
+        svg.line(x, top - 4, x, top, SOFT)
+        svg.text(x, top + 12, f"{n} s", 10.5, SOFT, "middle")
+    svg.text(16, top + 12, "after the connects", 11)
+    return top + 12
+
+
+def make(without, with_it, pacing):
     svg, both = Svg(), (without, with_it)
     svg.text(16, 32, "A small mail exchanger in a storm, without Sluice and with it", 19, INK,
              weight="bold")
@@ -236,4 +265,5 @@ def make(without, with_it):
     top = _run(svg, 88, without, both, "Without Sluice", False)
     top = _run(svg, top + 44, with_it, both, "With Sluice", True)
     top = _legend(svg, top + 34)
+    top = _pacing(svg, top + 40, pacing)
     return svg.whole(top + 18)

@@ -16,6 +16,7 @@ import sys
 import time
 
 import draw
+import pacing as deferred_or_held
 import picture
 import scenario
 import summary
@@ -76,17 +77,27 @@ def series(run):
     return run | {"storm": {o: outcomes.count(o) for o in sorted(set(outcomes))}}
 
 
-def show(without, with_it, folder):
+def show_pacing(pacing):
+    print()
+    draw.paragraph(f"{len(pacing['held'])} connects at once at connection-rate = "
+                   f"{deferred_or_held.RATE}/s, left to the clients' timers or held in the "
+                   "kernel (pace-horizon), each through after so many seconds:")
+    for name, took in pacing.items():
+        print(f"    {name:>8}  " + " ".join(f"{t:.1f}" if t >= 0 else "never" for t in sorted(took)))
+
+
+def show(without, with_it, pacing, folder):
     print()
     both = (without, with_it)
     draw.timeline(without, "Without Sluice", both, False)
     draw.timeline(with_it, "With Sluice", both, True)
     draw.legend()
     draw.table(without, with_it)
+    show_pacing(pacing)
     with open(f"{folder}/demo.svg", "w") as f:
-        f.write(picture.make(without, with_it))
+        f.write(picture.make(without, with_it, pacing))
     with open(f"{folder}/demo.json", "w") as f:
-        json.dump({run["name"]: series(run) for run in both}, f, indent=1)
+        json.dump({run["name"]: series(run) for run in both} | {"pacing": pacing}, f, indent=1)
         f.write("\n")
     print(f"The picture is {folder}/demo.svg, the numbers are {folder}/demo.json.")
 
@@ -104,10 +115,12 @@ def inside(build):
     introduce()
     scenario.try_sluice(build, folder, CONFIG)
     progress = Progress()
+    beside = deferred_or_held.start(build, folder)
     runs = [scenario.play(build, folder, CONFIG, with_sluice, progress)
             for with_sluice in (False, True)]
+    pacing = deferred_or_held.finish(beside, folder)
     progress.done()
-    show(*runs, folder)
+    show(*runs, pacing, folder)
 
 
 def first_process(build):
