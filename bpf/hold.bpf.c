@@ -9,7 +9,8 @@
  * the one thing that a frame carries through the room and that no sender can know.
  *
  * The filter that runs this has the action mirred, which takes what matches to the device. (A
- * redirect by the program itself does not say to ifb where the frame is from, before Linux 6.18.)
+ * redirect by the program itself does not tell ifb where the frame is from on Linux 6.1, and ifb
+ * drops it.)
  * Everything else goes on to whoever is behind us; and so does a marked frame when there is no
  * room: it is a little early then, and not lost.
  */

@@ -43,8 +43,9 @@ int tc_attach(struct tc_hook *hook, uint32_t ifindex, const char *name, enum tc_
 
 /*
  * As tc_attach() on ingress, but what the program matches (it returns -1, and 0 for everything else)
- * leaves through another device. Always a filter, with the kernel's action mirred: a tcx program's
- * own redirect into an ifb device is lost there on kernels older than 6.18 (6.1 and 6.12 were seen).
+ * leaves through another device. Always a filter, with the kernel's action mirred: what a
+ * program's own redirect sends into an ifb device is lost there on some kernels (6.1 does, 6.18 does
+ * not).
  */
 int tc_divert(struct tc_hook *hook, uint32_t ifindex, const char *name, int prog_fd, uint32_t to,
 	      struct config_error *err);
