@@ -14,7 +14,7 @@
 
 /* A share of 0 turns events off; the daemon writes it into struct control. */
 #define EVENTS_WINDOW_SHIFT 27	   /* of ns: 134 ms */
-#define EVENTS_BYTES	    524288 /* a ring: 7,200 events that the daemon has not read yet */
+#define EVENTS_BYTES	    262144 /* a ring: 3,200 events that the daemon has not read yet */
 
 /* One SYN and what was decided about it. */
 struct event {

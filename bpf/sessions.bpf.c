@@ -78,16 +78,33 @@ static __always_inline void session_arrived(struct state *st, struct attempt *a,
 	pending_sub(st->live, seen->at_ns);
 }
 
-/* Past half of the burst, or in a load tier: what begins now proves nothing of its sender. */
-static __always_inline __u32 session_pressed(struct state *st, __u64 now_ns)
+/* Does the source itself hold so much that it has used half of its slot time? */
+static __always_inline int session_of_holder(const struct policy *p, const struct prefix_key *key,
+					     __u64 now_ns)
+{
+	struct holder *h = bpf_map_lookup_elem(&holders, key);
+
+	return h && p->sessions.slot_cost &&
+	       holder_debt_ns(h, &p->sessions, now_ns) > p->sessions.slot_tau_ns / 2;
+}
+
+/*
+ * In a load tier, past half of the global burst or of the slots that unknown senders have, or begun
+ * by somebody who holds slots: what begins so proves nothing of its sender.
+ */
+static __always_inline __u32 session_pressed(struct state *st, const struct prefix_key *key,
+					     __u64 now_ns)
 {
 	const struct policy *p = st->policy;
 	__u32 tiers = gate_tiers(p, st->control, now_ns);
 	const struct bucket *global = tiers & TIER_QUEUE ? &p->global_queue : &p->global;
 	__u64 debt_ns =
 		gcra_look(st->control->global_tat_ns, now_ns, global, global->tau1_ns).debt_ns;
+	int few = p->sessions.most && 2 * st->live->sessions > (__s64)p->sessions.most_unknown;
 
-	return tiers || debt_ns > global->tau1_ns / 2 ? SESSION_PRESSED : 0;
+	return tiers || few || debt_ns > global->tau1_ns / 2 || session_of_holder(p, key, now_ns)
+		       ? SESSION_PRESSED
+		       : 0;
 }
 
 /* Finds the holder of a source, or makes it. NULL: the table has no room. */
@@ -110,7 +127,7 @@ static __always_inline void session_begin(struct state *st, const struct attempt
 	struct holder *h;
 
 	state_slot_key(st, TABLE_HOLDER, a, &s.source);
-	s.flags = session_pressed(st, now_ns);
+	s.flags = session_pressed(st, &s.source, now_ns);
 	if (bpf_map_update_elem(&sessions, &fingerprint, &s, BPF_NOEXIST)) {
 		if (!bpf_map_lookup_elem(&sessions, &fingerprint))
 			st->counters->sessions_untracked++;

@@ -16,6 +16,7 @@
 /* Bounds of one charge of slot time, so that the product below stays within 64 bits. */
 #define SLOT_ELAPSED_MAX_NS (1ULL << 40) /* 18 minutes */
 #define SLOT_SESSIONS_MAX   1024
+#define SLOT_DEBT_BURSTS    8
 #define SLOT_COST_MASK	    ((1ULL << SLOT_COST_SHIFT) - 1)
 
 enum room { ROOM_FREE, ROOM_PENDING, ROOM_NONE };
@@ -119,10 +120,14 @@ static __always_inline __u64 slot_cost_ns(const struct session_limits *s, __u64 
 	       ((held_ns & SLOT_COST_MASK) * s->slot_cost >> SLOT_COST_SHIFT);
 }
 
-/* The most that slot time can owe: after so long without a session everybody may open one again. */
+/*
+ * The most that slot time can owe: so long after its last session everybody may open one again, a
+ * quarter of an hour with the burst of two minutes. One session of a holder alone may cost several
+ * bursts; with less than this the rest would be forgiven, and a few hundred holders kept slots.
+ */
 static __always_inline __u64 slot_debt_max_ns(const struct session_limits *s)
 {
-	return 2 * s->slot_tau_ns;
+	return SLOT_DEBT_BURSTS * s->slot_tau_ns;
 }
 
 /*

@@ -85,7 +85,7 @@ static const struct row rows[] = {
 	 .type = ROW_RATE, .flags = ROW_MAY_BE_OFF, AT(subnet_rate)},
 	{KEY("limits", "subnet-burst", "100", BURST_TEXT, "So many of one subnet at once."),
 	 .type = ROW_COUNT, .min = 1, .max = BURST_MAX, AT(subnet_burst)},
-	{KEY("limits", "pace-horizon", "0",
+	{KEY("limits", "pace-horizon", "800ms",
 	     "a duration such as 800ms, up to 10s, as clients do not wait for ever, or 0 for off",
 	     "How long a new connection may be held in the kernel; 0 is not at all."),
 	 .type = ROW_DURATION, .flags = ROW_BARE_ZERO, .max = SECONDS(10), AT(pace_horizon_ns)},

@@ -23,6 +23,7 @@ from lib.scenario import scenario
 # T = 100 ms, 12 at once, and nobody has seniority.
 TEN_A_SECOND = """[limits]
 connection-rate = 10/s
+pace-horizon = 0
 connection-burst = 12
 retry-burst = 0
 known-burst = 0

@@ -76,7 +76,7 @@ class SlotTime:
         self.charged = now
         if self.sessions and cost:
             held = (now - since) * min(self.sessions, 1024)
-            self.tat = min(max(self.tat, since) + held * cost // 65536, now + 2 * self.burst)
+            self.tat = min(max(self.tat, since) + held * cost // 65536, now + 8 * self.burst)
 
 
 class Model:

@@ -105,7 +105,7 @@ static void defaults_of_gate_and_limits(void)
 	CU_ASSERT_EQUAL(c.source_burst, 20);
 	check_rate(&c.subnet_rate, 300, 60);
 	CU_ASSERT_EQUAL(c.subnet_burst, 100);
-	CU_ASSERT_EQUAL(c.pace_horizon_ns, 0);
+	CU_ASSERT_EQUAL(c.pace_horizon_ns, 800 * NSEC_PER_MSEC);
 	check_rate(&c.refuse_rate, 10000, 1);
 	CU_ASSERT_EQUAL(c.defer_budget_per_s, 4000);
 	CU_ASSERT_EQUAL(c.source_prefix_v4, 32);
@@ -421,7 +421,7 @@ static const struct {
 	 "source-burst = 20 refills, 4400 may be in use at connection-rate = 100/s; expected at "
 	 "least 4400 or a quicker refill"},
 	/* 100/s x 80 s (100 + 100 + 200 of 200 ms each), and 500. */
-	{IF "[limits]\nsubnet-table = 8499\n", "expected at least 8500 or a quicker refill"},
+	{IF "[limits]\nsubnet-table = 8579\n", "expected at least 8580 or a quicker refill"},
 	{IF "[limits]\nsource-rate = 1/h\n",
 	 "FILE:4: source-table = 131072 is too small: while a bucket of source-rate = 1/h"},
 };
@@ -598,7 +598,7 @@ static void the_edge_of_what_is_accepted(void)
 		"limits.trusted-burst=10",  "load.queue-rate=6000/min",
 		"limits.source-table=1503", "load.lease=5s"};
 	static const char *const tables[] = {"gate.interface=eth0", "limits.source-table=4400",
-					     "limits.subnet-table=8500"};
+					     "limits.subnet-table=8580"};
 	struct config_error err;
 	struct config c;
 	int ret = load_overrides(overrides, 8, &c, &err);

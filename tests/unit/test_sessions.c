@@ -9,10 +9,11 @@
 
 #include "rig.h"
 
-#define NOW   RIG_START_NS
-#define TICK  MS(4)
-#define BURST SEC(120) /* the debt at which an unknown source opens nothing new */
-#define HOUR  SEC(3600)
+#define NOW	  RIG_START_NS
+#define TICK	  MS(4)
+#define MOST_OWED (SLOT_DEBT_BURSTS * BURST)
+#define BURST	  SEC(120) /* the debt at which an unknown source opens nothing new */
+#define HOUR	  SEC(3600)
 
 static struct session_limits limits_of(__u32 most, __u32 share, __u32 per_source, __u64 minute_ns)
 {
@@ -177,7 +178,7 @@ static void test_open_again(void)
 	CHECK_U64(holder_debt_ns(&h, &s, NOW + SEC(260)), 0);
 }
 
-/* The most that can be owed is two bursts, whoever holds how many for how long. */
+/* The most that can be owed is SLOT_DEBT_BURSTS, whoever holds how many for how long. */
 static void test_most_that_is_owed(void)
 {
 	static const __u64 counts[] = {3, 1024, 1025, 65535, 65536, UINT32_MAX, UINT64_MAX};
@@ -190,12 +191,13 @@ static void test_most_that_is_owed(void)
 				struct holder h = holding(i || m < 2 ? counts[i] : 1024);
 				__u64 then = NOW + hours * HOUR;
 
-				CHECK_U64(holder_debt_ns(&h, &s, then), 2 * BURST);
-				CHECK_U64(h.tat_ns, then + 2 * BURST);
+				CHECK_U64(holder_debt_ns(&h, &s, then), MOST_OWED);
+				CHECK_U64(h.tat_ns, then + MOST_OWED);
 				h.sessions = 0;
-				CHECK_U64(holder_verdict(&h, &s, 0, then + BURST - 1),
+				CHECK_U64(holder_verdict(&h, &s, 0, then + MOST_OWED - BURST - 1),
 					  REASON_SOURCE_TIME);
-				CHECK_U64(holder_verdict(&h, &s, 0, then + BURST), REASONS);
+				CHECK_U64(holder_verdict(&h, &s, 0, then + MOST_OWED - BURST),
+					  REASONS);
 			}
 }
 
@@ -281,8 +283,8 @@ static void flow(struct fluid *f, __u64 minute_ns, __u64 now_ns)
 	f->cost_ns = minute_ns ? dt * f->sessions / (minute_ns / SEC(1)) * 60 : 0;
 	f->debt_ns += f->cost_ns;
 	f->debt_ns = f->debt_ns > dt ? f->debt_ns - dt : 0;
-	if (f->debt_ns > 2 * BURST)
-		f->debt_ns = 2 * BURST;
+	if (f->debt_ns > MOST_OWED)
+		f->debt_ns = MOST_OWED;
 	f->at_ns = now_ns;
 }
 
@@ -332,7 +334,7 @@ static void history(__u64 seed)
 	while (h.sessions)
 		end(&h, &s, now);
 	s = slot_time(minutes[rig_below(&random, 5)]);
-	CHECK_U64(holder_verdict(&h, &s, 0, now + 2 * BURST), REASONS);
+	CHECK_U64(holder_verdict(&h, &s, 0, now + MOST_OWED), REASONS);
 }
 
 static void test_any_history(void)
