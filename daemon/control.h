@@ -21,6 +21,8 @@
  *	{"command": "known-forget", "source": "192.0.2.1"}	(or "all")
  *	{"command": "known-mark", "source": "192.0.2.1", "mark": "good|bad", "for_s": 600}
  *	{"command": "sources"}		(for doctor: does one source have most of the traffic?)
+ *	{"command": "events", "after": 4711, "address": "192.0.2.0/24", "reason": "load"}
+ *					(all optional; after: the "next" of an earlier answer)
  *	{"command": "reload"}
  *	{"command": "detach"}
  *
@@ -40,6 +42,20 @@
  *		    null, or {"index": 3, "error": "a sentence"} of the first that is no source
  *	sources:    "sources": 120, "top": "192.0.2.7", "top_share": 0.93, "connections": 800.0
  *		    (recent connections: what the buckets still owe; top null while none does)
+ *	events:	    "shape": 1, "boot": "5123000000000", "next": 4811, "more": false, "missed": 0,
+ *		    "judged": 12000, "told": 11990, "lost": 0, "events": [{...}, ...]
+ *		    (sampled decisions, the oldest first, at most CONTROL_EVENTS of them; more: there
+ *		    are others behind next, a number of this boot of the daemon; missed: events
+ *		    behind `after` that are no longer kept. judged: SYNs; told: events of them, each of
+ *		    which stands for some; lost: events that found the ring to the daemon full. These
+ *		    three since the maps were made)
+ *		    of each: {"sequence": 4711, "time_ms": 1764040000123, "source": "192.0.2.1",
+ *			      "source_port": 40000, "dest": "198.51.100.1", "port": 25,
+ *			      "family": "ipv4", "class": "unknown", "mode": "enforce",
+ *			      "verdict": "hold", "reason": "connection-rate", "again": false,
+ *			      "wait_ms": 120.5, "stands_for": 1}
+ *		    (time_ms: since 1970; again: a retransmit of a remembered attempt; wait_ms: of
+ *		    a held one, else null)
  *
  * for_s is optional; until_s is seconds from now. Every answer has "ok": true, or "ok": false with
  * "error": one sentence.
@@ -80,6 +96,7 @@
 #define CONTROL_REQUEST_MAX 65536
 #define CONTROL_ANSWER_MAX  (1 << 20) /* of a status answer; a client reads no more */
 #define CONTROL_PAGE	    5000      /* prefixes in one answer */
+#define CONTROL_EVENTS	    500	      /* in one answer */
 #define CONTROL_SETTINGS    64	      /* that `set` keeps until the restart */
 #define CONTROL_SOURCES	    900	      /* that one known-add takes: each of up to 63 bytes fits */
 #define CONTROL_TIMEOUT_MS  2000

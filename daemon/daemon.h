@@ -45,7 +45,9 @@ struct daemon {
 	size_t override_count;
 	struct config_facts facts;
 	struct kernel *kernel;
-	struct known *known; /* the main thread's alone; see known.h */
+	struct known *known;	      /* the main thread's alone; see known.h */
+	struct recent *recent;	      /* likewise; see recent.h */
+	struct kernel_events *events; /* likewise; NULL: none can be read */
 	uint64_t started_ns;
 	int changed_fd; /* eventfd: the controller has ticked */
 
@@ -95,6 +97,19 @@ void learning_configure(struct daemon *d);
 
 /* Writes the file. */
 void learning_stop(struct daemon *d);
+
+/* --- observing.c: all the main thread's --- */
+
+/* Makes room for what is seen, and has the gate tell. Returns 0, or -errno with a sentence. */
+int observing_start(struct daemon *d, struct config_error *err);
+
+/* Takes the events that have come. At every tick, and before somebody asks. */
+void observing_read(struct daemon *d);
+
+/* The same, and adds a second to the line. Takes the lock. */
+void observing_tick(struct daemon *d);
+
+void observing_stop(struct daemon *d);
 
 /* --- controller.c --- */
 

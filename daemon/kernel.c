@@ -352,6 +352,11 @@ int kernel_map_fd(const struct kernel *k, const char *name)
 	return bpf_object__find_map_fd_by_name(k->program->obj, name);
 }
 
+int kernel_map_of(void *kernel, const char *name)
+{
+	return kernel_map_fd(kernel, name);
+}
+
 static int make_folder(const char *path, struct config_error *err)
 {
 	if (!mkdir(path, 0700) || errno == EEXIST)

@@ -104,6 +104,9 @@ int kernel_sources(struct kernel *k, struct kernel_sources *s);
 /* Looks after the links: an interface that was deleted and is back is attached again. */
 void kernel_tend(struct kernel *k);
 
+/* A look_map_fn (look.h) over the maps of a struct kernel. */
+int kernel_map_of(void *kernel, const char *name);
+
 /* How the interfaces fare. Returns their number; *list is valid until the next call here. */
 uint32_t kernel_interfaces(struct kernel *k, const struct kernel_interface **list);
 

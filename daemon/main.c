@@ -234,6 +234,8 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 	kernel_sessions_start(d->kernel);
 	kernel_banner_tend(d->kernel);
 	bad = learning_start(d, err);
+	if (!bad)
+		bad = observing_start(d, err);
 	if (bad)
 		return bad;
 	/* Nobody is to see, or to be judged by, a state without load and lease. */
@@ -310,6 +312,7 @@ static void after_tick(struct daemon *d)
 	if (!d->detached) {
 		look_at_sessions(d);
 		learning_tick(d);
+		observing_tick(d);
 	}
 	if (now_ns >= metrics_due_ns) {
 		write_metrics(d);
@@ -384,6 +387,7 @@ static void end(struct daemon *d)
 	files_tier(d, 0);
 	files_lease(d, 0, 0, "sluiced has ended");
 	learning_stop(d);
+	observing_stop(d);
 	kernel_close(d->kernel);
 	log_flush();
 }

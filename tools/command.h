@@ -21,13 +21,18 @@ enum exit_status {
 
 struct options {
 	const char *instance;
-	bool json;	    /* print the daemon's answer as it is */
-	uint32_t for_s;	    /* --for, in seconds; 0: not given */
-	const char *exec;   /* --exec of hook, or NULL */
-	uint32_t timeout_s; /* --timeout of hook; 0: not given */
+	bool json;	     /* print the daemon's answer as it is */
+	uint32_t for_s;	     /* --for, in seconds; 0: not given */
+	const char *exec;    /* --exec of hook, or NULL */
+	uint32_t timeout_s;  /* --timeout of hook; 0: not given */
+	bool follow;	     /* --follow of events */
+	bool once;	     /* --once of top */
+	const char *address; /* --address of events, or NULL */
+	const char *reason;  /* --reason of events, or NULL */
 };
 
 int command_status(const struct options *o, int argc, char **argv);
+int command_events(const struct options *o, int argc, char **argv);
 int command_mode(const struct options *o, int argc, char **argv);
 int command_tier(const struct options *o, int argc, char **argv);
 int command_get(const struct options *o, int argc, char **argv);

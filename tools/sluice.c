@@ -21,6 +21,8 @@ static const struct subcommand {
 	bool own_options; /* what stands behind its name is its own to read */
 } subcommands[] = {
 	{"status", command_status, "", "what the gate does now, and why (the default)", false, 0},
+	{"events", command_events, "[--follow] [--address CIDR] [--reason R]",
+	 "the last decisions one by one, sampled in a storm; and goes on", false, 0},
 	{"get", command_get, "[KEY]", "the configuration in force, or one key and what it does",
 	 false, 1},
 	{"set", command_set, "KEY=VALUE...", "changes keys until the daemon is started again",
@@ -52,7 +54,17 @@ static const struct subcommand {
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
 
-enum { OPTION_JSON = 256, OPTION_FOR, OPTION_EXEC, OPTION_TIMEOUT, OPTION_VERSION };
+enum {
+	OPTION_JSON = 256,
+	OPTION_FOR,
+	OPTION_EXEC,
+	OPTION_TIMEOUT,
+	OPTION_VERSION,
+	OPTION_FOLLOW,
+	OPTION_ADDRESS,
+	OPTION_REASON,
+	OPTION_ONCE,
+};
 
 static const struct option long_options[] = {
 	{"instance", required_argument, NULL, 'i'},
@@ -62,6 +74,9 @@ static const struct option long_options[] = {
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"exec", required_argument, NULL, OPTION_EXEC},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
+	{"follow", no_argument, NULL, OPTION_FOLLOW},
+	{"address", required_argument, NULL, OPTION_ADDRESS},
+	{"reason", required_argument, NULL, OPTION_REASON},
 	{0},
 };
 
@@ -128,6 +143,15 @@ static int take_option(struct options *o, int option, int argc, char **argv)
 		if (!text_duration(optarg, &o->timeout_s) && o->timeout_s <= TIMEOUT_MAX_S)
 			return -1;
 		return misused("--timeout takes a duration like 10s or 1m, at most 5m", optarg);
+	case OPTION_FOLLOW:
+		o->follow = true;
+		return -1;
+	case OPTION_ADDRESS:
+		o->address = optarg;
+		return -1;
+	case OPTION_REASON:
+		o->reason = optarg;
+		return -1;
 	case 'h':
 		print_help();
 		return EXIT_DONE;
@@ -171,6 +195,10 @@ static int run(const struct options *o, int argc, char **argv)
 		return misused("--for has no meaning for this subcommand", s->name);
 	if ((o->exec || o->timeout_s) && s->function != command_hook)
 		return misused("--exec and --timeout have no meaning for this subcommand", s->name);
+	if ((o->follow || o->address || o->reason) && s->function != command_events)
+		return misused("--follow, --address and --reason have no meaning for this "
+			       "subcommand",
+			       s->name);
 	if (!s->own_options && argc > 1 && !s->most)
 		return misused("this subcommand takes no arguments", argv[0]);
 	if (!s->own_options && argc - 1 > s->most)

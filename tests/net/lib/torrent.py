@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SYNs as fast as this machine sends them, from addresses of given shares; nothing answers them."""
+
+import socket
+import time
+
+from .child import Child
+from .frames import syn_frame
+
+PACKET_QDISC_BYPASS = 20
+
+
+def _torrent(ready, stop, sources, dest, seconds):
+    """sources: as many frames as there are in it are made before, and sent round and round."""
+    frames = [syn_frame(source, 1024 + n % 60000, n * 2654435761, dest)
+              for n, source in enumerate(sources)]
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    s.setsockopt(263, PACKET_QDISC_BYPASS, 1)  # SOL_PACKET
+    s.bind(("c0", 0))
+    ready()
+    sent, began = 0, time.monotonic()
+    while time.monotonic() - began < seconds:
+        for frame in frames:
+            try:
+                s.send(frame)
+                sent += 1
+            except OSError:  # ENOBUFS: the other end is busy
+                pass
+    return sent, time.monotonic() - began
+
+
+def torrent(net, sources, dest, seconds):
+    """A Child: (SYNs sent, seconds that it took)."""
+    return Child(net.client, _torrent, sources, dest, seconds, ready=True, stop=True)
