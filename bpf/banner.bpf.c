@@ -40,18 +40,6 @@ static __always_inline void banner_attempt(struct attempt *a, const struct bpf_s
 		a->family = FAMILY_V6;
 }
 
-/* The n of the first bucket, of less than 2^n ms, that a time falls in. */
-static __always_inline __u32 banner_bucket(__u64 ns)
-{
-	__u64 ms = ns / NSEC_PER_MSEC;
-	__u32 n = 0;
-
-	for (; n < TIME_BUCKETS - 1; n++)
-		if (ms < 1ULL << n)
-			break;
-	return n;
-}
-
 static __always_inline void banner_seen(struct state *st, const struct attempt *a)
 {
 	__u64 fingerprint = state_fingerprint(st, a), waited_ns;
@@ -62,7 +50,7 @@ static __always_inline void banner_seen(struct state *st, const struct attempt *
 		return;
 	s->flags |= SESSION_ANSWERED;
 	waited_ns = state_age(s->begun_ns, bpf_ktime_get_coarse_ns());
-	n = banner_bucket(waited_ns);
+	n = time_bucket(waited_ns);
 	if (n < TIME_BUCKETS)
 		st->counters->banner[n]++;
 	st->counters->banner_ns += waited_ns;

@@ -16,15 +16,6 @@
 #include "frame.h"
 #include "listener.h"
 
-enum table {
-	TABLE_SOURCE,
-	TABLE_SUBNET,
-	TABLE_ADMITTED,
-	TABLE_DEFERRED,
-	TABLE_HOLDER,
-	TABLE_LEARNED
-};
-
 /*
  * Bounds of what is kept of sessions. A session that finds no room is not counted: it holds a slot
  * that nobody sees, until the daemon's check of the kernel's own list.
@@ -232,6 +223,8 @@ static __always_inline void *state_find(struct state *st, enum table table, cons
 		return bpf_map_lookup_elem(&holders, key);
 	case TABLE_LEARNED:
 		return bpf_map_lookup_elem(&learned, key);
+	case TABLES:
+		break;
 	}
 	return NULL;
 }
@@ -252,6 +245,7 @@ static __always_inline int state_add(struct state *st, enum table table, const v
 	case TABLE_HOLDER:
 		return bpf_map_update_elem(&holders, key, value, BPF_NOEXIST);
 	case TABLE_LEARNED:
+	case TABLES:
 		break; /* never from a packet */
 	}
 	return -1;

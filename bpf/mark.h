@@ -18,22 +18,10 @@ struct hold_mark {
 	__u64 magic;
 };
 
-/* The n of the first bucket, of less than 2^n ms, that a time falls in. */
-static __always_inline __u32 hold_bucket(__u64 ns)
-{
-	__u64 ms = ns / NSEC_PER_MSEC;
-	__u32 n = 0;
-
-	for (; n < TIME_BUCKETS - 1; n++)
-		if (ms < 1ULL << n)
-			break;
-	return n;
-}
-
 /* One more that waits. */
 static __always_inline void hold_count(struct counters *c, __u64 wait_ns)
 {
-	__u32 n = hold_bucket(wait_ns);
+	__u32 n = time_bucket(wait_ns);
 
 	if (n < TIME_BUCKETS)
 		c->held[n]++;

@@ -168,6 +168,17 @@ enum mode { MODE_OFF, MODE_MONITOR, MODE_ENFORCE, MODES };
 #define V4_MAPPED_WORD 0x0000ffffU
 #endif
 
+/* The tables that the gate looks things up in (state.h), over maps or over plain memory. */
+enum table {
+	TABLE_SOURCE,
+	TABLE_SUBNET,
+	TABLE_ADMITTED,
+	TABLE_DEFERRED,
+	TABLE_HOLDER,
+	TABLE_LEARNED,
+	TABLES
+};
+
 /* An address of either family; IPv4 as ::ffff:a.b.c.d. */
 union addr {
 	__u8 byte[16];
@@ -380,6 +391,18 @@ struct counters {
 	__u64 hold_no_room;  /* and those that passed early, as there was none */
 	__u64 hold_back;     /* those that generic XDP saw again on their way out of it */
 };
+
+/* The bucket of a histogram that a time falls in: the first, of less than 2^n ms. */
+static __always_inline __u32 time_bucket(__u64 ns)
+{
+	__u64 ms = ns / NSEC_PER_MSEC;
+	__u32 n = 0;
+
+	for (; n < TIME_BUCKETS - 1; n++)
+		if (ms < 1ULL << n)
+			break;
+	return n;
+}
 
 _Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");
 _Static_assert(sizeof(struct control) == 256, "four cache lines");

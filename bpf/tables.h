@@ -15,16 +15,6 @@
 #include "sessions.h"
 #include "sluice.h"
 
-enum table {
-	TABLE_SOURCE,
-	TABLE_SUBNET,
-	TABLE_ADMITTED,
-	TABLE_DEFERRED,
-	TABLE_HOLDER,
-	TABLE_LEARNED,
-	TABLES
-};
-
 #define PLAIN_KEY_BYTES	  24
 #define PLAIN_VALUE_BYTES 24
 #define PLAIN_NONE	  0xffffffffU
