@@ -2,10 +2,13 @@
 """What the figures of a cell say: the table, and what is asserted of it."""
 
 import math
+import os
+import re
 
 MINUTE = 60  # of a storm, after which the unknown good sender is judged
 QUICK, PATIENT = 5000, 60000  # ms until a mail is accepted
 CONNECT_P99 = 100  # ms
+LIMITS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "limits")
 
 HEADER = """\
 within 5 s, 60 s: of a good sender's mails, so many are accepted by then; connect: p50/p99 in ms;
@@ -44,9 +47,23 @@ class Mails:
         return ", ".join(f"{v} {k}" for k, v in sorted(count.items(), key=lambda x: -x[1]))
 
 
+def first_round(cell):
+    """Seconds that the slots are taken by first sessions, whatever is limited.
+
+    Each holding source has one session before anything can be told of it; until all have had it,
+    the unknown good sender is one of them.
+    """
+    with open(os.path.join(LIMITS, f"{cell['mta']}.conf")) as f:
+        keys = dict(re.findall(r"^([a-z-]+) *= *(\d+)", f.read(), flags=re.M))
+    slots = int(keys.get("max-sessions", 0)) * (100 - int(keys.get("known-share", 20))) // 100
+    return cell["hold"] * cell["sources"] / slots if slots and cell["sources"] <= 200 else 0
+
+
 def since(result):
     """Where the unknown good sender begins to count: the second minute, if there is one."""
-    return MINUTE if result["seconds"] > MINUTE else result["seconds"] // 2
+    if result["seconds"] <= MINUTE:
+        return result["seconds"] // 2
+    return max(MINUTE, min(first_round(result["cell"]), result["seconds"] // 2))
 
 
 def known(results):
@@ -111,7 +128,9 @@ def _with_sluice(one, results):
                    f"({k.outcomes()})")
     if not k.connect(99 if len(k) >= 100 else 98) < CONNECT_P99:
         bad.append(f"known: p99 of connect is {_ms(k.connect(99)).strip()}, < 100 ms expected")
-    older = results[0]["seconds"] > MINUTE
+    # With too few slots the first round lasts as long as the storm: reported, and not asserted.
+    older = MINUTE < results[0]["seconds"] and first_round(results[0]["cell"]) < \
+        results[0]["seconds"] // 2
     if older and one.hold and one.sources == 200 and u.share(PATIENT) < 0.8:
         bad.append(f"unknown: {u.within(PATIENT)} of {len(u)} accepted within 60 s, 80 % expected "
                    f"({u.outcomes()})")
