@@ -112,6 +112,7 @@ uint32_t known_take(struct known *k, const struct prefix_key *key)
 	if (i == NO_SLOT || k->heap_size >= k->most)
 		return NO_SLOT;
 	k->free = k->slot[i].chain;
+	k->free_count--;
 	k->slot[i] = (struct slot){.key = *key, .chain = *head};
 	*head = i;
 	return i;
@@ -126,6 +127,7 @@ static void release(struct known *k, uint32_t i)
 	*link = k->slot[i].chain;
 	k->slot[i] = (struct slot){.chain = k->free};
 	k->free = i;
+	k->free_count++;
 }
 
 /* --- the heap: whose standing ends first ------------------------------------------------------ */
@@ -508,7 +510,10 @@ size_t known_forget_all(struct known *k)
 
 size_t known_room(const struct known *k)
 {
-	return k->most - k->heap_size + k->counts.now[STANDING_CANDIDATE];
+	size_t room = k->most - k->heap_size;
+
+	/* Those that are gone, while the kernel has not been told yet, have their slots still. */
+	return (room < k->free_count ? room : k->free_count) + k->counts.now[STANDING_CANDIDATE];
 }
 
 /* --- looked at -------------------------------------------------------------------------------- */
@@ -634,6 +639,7 @@ void known_clear(struct known *k)
 	for (uint32_t i = 0; i <= k->bucket_mask; i++)
 		k->bucket[i] = NO_SLOT;
 	k->free = 0;
+	k->free_count = (uint32_t)k->slots;
 	k->heap_size = 0;
 	k->oldest = k->newest = NO_SLOT;
 	k->first_change = k->last_change = NO_SLOT;

@@ -292,6 +292,8 @@ static int read_file(struct reading *r, const char *path, uint64_t wall_s, uint6
 		return -errno;
 	bad = read_text(r, fd);
 	close(fd);
+	if (!bad && !r->text)
+		bad = -EIO;
 	if (!bad)
 		bad = check_version(r);
 	if (!bad)

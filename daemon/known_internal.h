@@ -45,7 +45,8 @@ struct known {
 
 	size_t most, slots;
 	struct slot *slot;
-	uint32_t free;	  /* the first free slot */
+	uint32_t free; /* the first free slot */
+	uint32_t free_count;
 	uint32_t *bucket; /* heads of the chains */
 	uint32_t bucket_mask;
 	__u64 seed[2];

@@ -131,7 +131,7 @@ def spoil(rng, line):
 
 @scenario(limit=90)
 def test_known_log_any_line(t):
-    """Lines of any shape: what is printed are addresses, and the good lines among them still count"""
+    """Lines of any shape: what is printed are addresses, and the good lines still count"""
     good = b"".join(data(name) for name in MEANT)
     lines = good.splitlines()
     t.note(f"awk is {os.path.realpath(shutil.which('awk'))}")

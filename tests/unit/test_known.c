@@ -604,9 +604,11 @@ static void nobody_fetches_the_changes(void)
 	}
 	CU_ASSERT_EQUAL(counts().sources, 0);
 	CU_ASSERT_TRUE(counts().refused > 0);
+	CU_ASSERT_EQUAL(known_room(known), 0);
 	while (known_next_change(known, boot(), MONO_NS, &change))
 		changes += change.learned.class == CLASS_UNKNOWN;
 	CU_ASSERT_EQUAL(changes, 100);
+	CU_ASSERT_EQUAL(known_room(known), 100);
 	for (uint32_t n = 0; n < 100; n++) {
 		key = nth(n);
 		CU_ASSERT_EQUAL(known_add(known, &key, boot()), 0);
