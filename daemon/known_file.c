@@ -268,6 +268,7 @@ static int read_text(struct reading *r, int fd)
 	r->text = malloc((size_t)st.st_size + 1);
 	if (!r->text)
 		return -ENOMEM;
+	r->next = r->text;
 	while (r->size < (size_t)st.st_size) {
 		ssize_t n = read(fd, r->text + r->size, (size_t)st.st_size - r->size);
 
@@ -278,7 +279,6 @@ static int read_text(struct reading *r, int fd)
 		r->size += n > 0 ? (size_t)n : 0;
 	}
 	r->text[r->size] = '\0';
-	r->next = r->text;
 	return 0;
 }
 
