@@ -55,9 +55,9 @@ TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread
 PURE        := config config_load config_check config_values policy tier classes load log known \
                known_file
 # Those that the command line has too: to replay under a config as the daemon reads it, and to take
-# away what a dead daemon has left in the kernel.
+# away, or to look into, what a dead daemon has left in the kernel.
 SHARED      := config config_load config_check config_values policy classes names hold netlink \
-               kernel_tc log
+               kernel_tc log look foresee explain
 # The gate natively in virtual time, without the files: tests run it beside the kernel's.
 REPLAY      := replay_clients replay_gate replay_sim replay_storm replay_tally
 

@@ -23,6 +23,7 @@
  *	{"command": "sources"}		(for doctor: does one source have most of the traffic?)
  *	{"command": "events", "after": 4711, "address": "192.0.2.0/24", "reason": "load"}
  *					(all optional; after: the "next" of an earlier answer)
+ *	{"command": "explain", "address": "192.0.2.1"}
  *	{"command": "reload"}
  *	{"command": "detach"}
  *
@@ -56,6 +57,43 @@
  *			      "wait_ms": 120.5, "stands_for": 1}
  *		    (time_ms: since 1970; again: a retransmit of a remembered attempt; wait_ms: of
  *		    a held one, else null)
+ *
+ *	explain:    of one address, all as of now; shape 1:
+ *		    "from": "daemon", "address": "192.0.2.1", "family": "ipv4",
+ *		    "source": "192.0.2.1/32", "subnet": "192.0.2.0/24",
+ *		    "guarded": true,			(an address of its family is)
+ *		    "mode": {"name": "enforce", "manual": false, "until_s": null},
+ *		    "tiers": ["delay"], "leased": true, "pressure": false,
+ *		    "class": {"name": "known", "by": "list|learned|default", "until_s": null,
+ *			      "prefix": "192.0.2.0/24", "file": "/etc/...", "line": 3},
+ *				(the last three null where it is not listed; file and line also
+ *				where no file has the prefix any more)
+ *		    "buckets": {"source": {"per_s": 1.0, "burst": 20, "debt_ms": 500.0,
+ *				"may_ms": 19000.0, "free": 19, "next_ms": 0.0},
+ *				"subnet": ..., "global": ..., "trusted": ...},	(null: off)
+ *				(may_ms: what this source may owe; free: connections of it that fit
+ *				now; next_ms: until one does)
+ *		    "sessions": {"held": 2, "most_of_source": 0, "slot_time": true,
+ *				 "slot_debt_ms": 0.0, "slot_may_ms": 60000.0,
+ *				 "live": 40, "most": 0, "pending": 3},	(most: of its class; 0: off)
+ *		    "now": {"verdict": "defer", "reason": "source-rate", "sentence": "...",
+ *			    "hold_ms": null},
+ *		    "next_ms": 950.0,	(until a new attempt is let in, if nobody else comes; null:
+ *					not by waiting)
+ *		    "client": [{"at_s": 0, and as in "now"}, {"at_s": 1, ...}],
+ *				(a client that sends its SYN again, until it is no longer deferred)
+ *		    "queue": {"waiting": 0, "most": 100},	(null: not known)
+ *		    "known": {"state": "candidate", "days": 2, "days_needed": 3, "seen_s": 7200,
+ *			      "until_s": 900000},	(as in known-list; null: none are kept)
+ *		    "recent": {"over_s": 57.5, "attempts": 4, "share": 0.01, "pass": 3, ...},
+ *				(from events: SYNs by verdict, and its share of all attempts)
+ *		    "attempts": [{"source_port": 40000, "ago_s": 2.1, "verdict": "defer",
+ *				  "reason": "source-rate", "remembered": "deferred|admitted|no",
+ *				  "since_s": 2.1, "again": {as in "now"}}, ...]
+ *				(those of events in the last 64 s, the newest first; again: what a
+ *				retransmit would meet)
+ *		    From the pinned maps: "from": "pins", "missing": ["a sentence", ...], and
+ *		    without prefix, file, line, queue, known, recent and attempts.
  *
  * for_s is optional; until_s is seconds from now. Every answer has "ok": true, or "ok": false with
  * "error": one sentence.

@@ -18,6 +18,7 @@
 
 #include "kernel_internal.h"
 #include "log.h"
+#include "look.h"
 #include "policy.h"
 
 #include "gate.skel.h"
@@ -324,6 +325,14 @@ int kernel_open(const char *instance, const struct config *c, struct kernel **ou
 	return 0;
 }
 
+/* Kept open, as only CAP_SYS_ADMIN would get it back from its slot. */
+static void keep_trie(int *kept, int fd)
+{
+	if (*kept)
+		close(*kept);
+	*kept = fd;
+}
+
 void kernel_close(struct kernel *k)
 {
 	if (!k)
@@ -333,6 +342,9 @@ void kernel_close(struct kernel *k)
 		if (k->link[i].fd >= 0)
 			close(k->link[i].fd);
 	kernel_sessions_close(k);
+	for (int slot = 0; slot < 2; slot++)
+		for (int family = 0; family < FAMILIES; family++)
+			keep_trie(&k->trie_fd[slot][family], 0);
 	if (k->live)
 		munmap(k->live, MAPPED_BYTES(sizeof(struct live)));
 	if (k->control)
@@ -354,7 +366,17 @@ int kernel_map_fd(const struct kernel *k, const char *name)
 
 int kernel_map_of(void *kernel, const char *name)
 {
-	return kernel_map_fd(kernel, name);
+	struct kernel *k = kernel;
+	unsigned int slot;
+	int fd;
+
+	if (sscanf(name, LOOK_TRIE_V4 "%u", &slot) == 1)
+		fd = k->trie_fd[slot & 1][FAMILY_V4];
+	else if (sscanf(name, LOOK_TRIE_V6 "%u", &slot) == 1)
+		fd = k->trie_fd[slot & 1][FAMILY_V6];
+	else
+		return kernel_map_fd(k, name);
+	return fd ? fd : -ENOENT;
 }
 
 static int make_folder(const char *path, struct config_error *err)
@@ -515,13 +537,16 @@ int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t
 		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v4), &slot, &v4, 0);
 	if (!bad)
 		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v6), &slot, &v6, 0);
+	if (!bad) {
+		keep_trie(&k->trie_fd[slot & 1][FAMILY_V4], v4);
+		keep_trie(&k->trie_fd[slot & 1][FAMILY_V6], v6);
+		return 0;
+	}
 	if (v4 >= 0)
 		close(v4);
 	if (v6 >= 0)
 		close(v6);
-	if (bad)
-		return fail(err, bad, "the class lists cannot be loaded: %s", strerror(-bad));
-	return 0;
+	return fail(err, bad, "the class lists cannot be loaded: %s", strerror(-bad));
 }
 
 /* --- counters --------------------------------------------------------------------------------- */

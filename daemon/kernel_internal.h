@@ -36,9 +36,10 @@ struct kernel {
 	struct watch *watch;		/* kernel_sessions.c; NULL before its start */
 	struct counters *per_cpu;	/* room to read all CPUs at once */
 	uint32_t cpus;
-	bool inherited;	     /* the policies map was there before us */
-	uint64_t flipped_ns; /* when the active index was last changed by us */
-	uint32_t xdp_mode;   /* of the config: enum xdp_mode */
+	int trie_fd[2][FAMILIES]; /* of the class slots, as far as this daemon made them; 0: not */
+	bool inherited;		  /* the policies map was there before us */
+	uint64_t flipped_ns;	  /* when the active index was last changed by us */
+	uint32_t xdp_mode;	  /* of the config: enum xdp_mode */
 	uint32_t links;
 	struct link link[MAX_INTERFACES];
 	struct kernel_interface list[MAX_INTERFACES];

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -79,26 +80,40 @@ static void read_budget(look_map_fn *map, void *data, struct look *l)
 	free(values);
 }
 
+static uint32_t find_class(int trie, const struct attempt *a)
+{
+	struct class_key_v4 v4 = {.bits = 32, .addr = a->source.word[3]};
+	struct class_key_v6 v6 = {.bits = 128};
+	__u32 class = CLASS_UNKNOWN;
+
+	memcpy(v6.addr, a->source.byte, sizeof(v6.addr));
+	if (bpf_map_lookup_elem(trie, a->family == FAMILY_V4 ? (void *)&v4 : (void *)&v6, &class) ||
+	    class >= CLASSES)
+		return CLASS_UNKNOWN;
+	return class;
+}
+
 /* As state_class() of maps.h does it. */
 static uint32_t read_class(look_map_fn *map, void *data, const struct policy *p,
 			   const struct attempt *a)
 {
-	int outer = map(data, a->family == FAMILY_V4 ? "classes_v4" : "classes_v6"), inner;
-	__u32 slot = p->class_slot & 1, id, class = CLASS_UNKNOWN;
-	struct class_key_v4 v4 = {.bits = 32, .addr = a->source.word[3]};
-	struct class_key_v6 v6 = {.bits = 128};
+	bool v4 = a->family == FAMILY_V4;
+	__u32 slot = p->class_slot & 1, id, class;
+	char name[32];
+	int trie, outer;
 
+	snprintf(name, sizeof(name), "%s%u", v4 ? LOOK_TRIE_V4 : LOOK_TRIE_V6, slot);
+	trie = map(data, name);
+	if (trie >= 0)
+		return find_class(trie, a);
+	outer = map(data, v4 ? "classes_v4" : "classes_v6");
 	if (outer < 0 || bpf_map_lookup_elem(outer, &slot, &id))
 		return CLASS_UNKNOWN;
-	inner = bpf_map_get_fd_by_id(id);
-	if (inner < 0)
+	trie = bpf_map_get_fd_by_id(id);
+	if (trie < 0)
 		return CLASS_UNKNOWN;
-	memcpy(v6.addr, a->source.byte, sizeof(v6.addr));
-	if (bpf_map_lookup_elem(inner, a->family == FAMILY_V4 ? (void *)&v4 : (void *)&v6,
-				&class) ||
-	    class >= CLASSES)
-		class = CLASS_UNKNOWN;
-	close(inner);
+	class = find_class(trie, a);
+	close(trie);
 	return class;
 }
 

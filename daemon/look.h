@@ -14,7 +14,13 @@
 #include "sessions.h"
 #include "sluice.h"
 
-/* The descriptor of a map by its name in maps.h; negative: there is none. */
+/*
+ * The descriptor of a map by its name in maps.h; negative: there is none. Whoever has the tries of
+ * the classes at hand gives them by the names below and their slot, 0 or 1; else they are got from
+ * the outer maps, which takes CAP_SYS_ADMIN.
+ */
+#define LOOK_TRIE_V4 "trie_v4_"
+#define LOOK_TRIE_V6 "trie_v6_"
 typedef int look_map_fn(void *data, const char *name);
 
 /* What is remembered of one attempt. */

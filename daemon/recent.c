@@ -219,6 +219,20 @@ size_t recent_rows(struct recent *r, enum recent_kind kind, uint64_t now_ns, str
 	return have;
 }
 
+bool recent_find(struct recent *r, enum recent_kind kind, const struct prefix_key *key,
+		 uint64_t now_ns, struct recent_row *row)
+{
+	struct place *p = first_place(r, kind, key);
+
+	for (int i = 0; i < WAYS; i++, p++) {
+		if (!p->key.bits || memcmp(&p->key, key, sizeof(*key)))
+			continue;
+		row_of(row, p, now_ns / SLICE_NS);
+		return true;
+	}
+	return false;
+}
+
 void recent_sum(struct recent *r, uint64_t now_ns, struct recent_row *sum, uint64_t *events,
 		double *over_s)
 {

@@ -90,6 +90,10 @@ const struct recent_second *recent_second(const struct recent *r, uint32_t age);
 size_t recent_rows(struct recent *r, enum recent_kind kind, uint64_t now_ns, struct recent_row *row,
 		   size_t most);
 
+/* One prefix. False: nothing is known of it. */
+bool recent_find(struct recent *r, enum recent_kind kind, const struct prefix_key *key,
+		 uint64_t now_ns, struct recent_row *row);
+
 /* All of the window together; and the events behind that, and how many seconds they cover. */
 void recent_sum(struct recent *r, uint64_t now_ns, struct recent_row *sum, uint64_t *events,
 		double *over_s);

@@ -23,6 +23,8 @@ static const struct subcommand {
 	{"status", command_status, "", "what the gate does now, and why (the default)", false, 0},
 	{"events", command_events, "[--follow] [--address CIDR] [--reason R]",
 	 "the last decisions one by one, sampled in a storm; and goes on", false, 0},
+	{"explain", command_explain, "ADDRESS",
+	 "what the gate would do with a SYN of this address now, and why", false, 1},
 	{"get", command_get, "[KEY]", "the configuration in force, or one key and what it does",
 	 false, 1},
 	{"set", command_set, "KEY=VALUE...", "changes keys until the daemon is started again",
