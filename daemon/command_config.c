@@ -186,7 +186,8 @@ json_t *command_get(struct daemon *d, const json_t *request, struct config_error
 static bool names_file(const struct config_key *key)
 {
 	return !strcmp(key->section, "classes") || !strcmp(key->name, "textfile") ||
-	       !strcmp(key->name, "loadavg-file");
+	       !strcmp(key->name, "loadavg-file") ||
+	       (!strcmp(key->section, "known") && !strcmp(key->name, "file"));
 }
 
 /* "key=value" or "section.key=value" into "section.key=value", to be freed; NULL with *err. */

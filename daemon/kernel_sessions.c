@@ -406,14 +406,23 @@ int kernel_learned_set(struct kernel *k, const struct prefix_key *key, const str
 	return bad == -ENOENT ? 0 : bad;
 }
 
-int kernel_learned_clear(struct kernel *k)
+int kernel_learned_sweep(struct kernel *k, bool (*keep)(void *data, const struct prefix_key *key),
+			 void *data)
 {
 	int fd = bpf_map__fd(k->program->maps.learned);
 	uint32_t most = bpf_map__max_entries(k->program->maps.learned);
-	struct prefix_key key;
+	struct prefix_key key, next;
+	bool more = !bpf_map_get_next_key(fd, NULL, &key);
 
-	for (uint32_t i = 0; i < most && !bpf_map_get_next_key(fd, NULL, &key); i++)
-		if (bpf_map_delete_elem(fd, &key))
+	/*
+	 * The next key is asked for while this one is there: from its beginning the map would be
+	 * searched through all that is empty by then.
+	 */
+	for (uint32_t i = 0; i < most && more; i++) {
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (!keep(data, &key) && bpf_map_delete_elem(fd, &key))
 			return -EIO;
+		key = next;
+	}
 	return 0;
 }

@@ -87,7 +87,11 @@ void kernel_ends_read(struct kernel *k, kernel_end_fn *fn, void *data, uint32_t 
 /* Sets, or takes away (class CLASS_UNKNOWN), what is learned of a source. Returns 0 or -errno. */
 int kernel_learned_set(struct kernel *k, const struct prefix_key *key, const struct learned *l);
 
-/* Forgets all that was learned; for a start that fills it anew. Returns 0 or -errno. */
-int kernel_learned_clear(struct kernel *k);
+/*
+ * Forgets what a predecessor has learned, but for the keys that are to be kept: for a start that
+ * has written what it knows. Returns 0 or -errno.
+ */
+int kernel_learned_sweep(struct kernel *k, bool (*keep)(void *data, const struct prefix_key *key),
+			 void *data);
 
 #endif

@@ -16,8 +16,8 @@
 /* Of the table at each tick: all of it is looked at within a minute. */
 #define EXPIRE_AT_ONCE (KNOWN_MOST / 16)
 
-/* Changes that are told in one go: what is left has its turn at the next tick. */
-#define CHANGES_AT_ONCE 16384
+/* Changes that are told in one go: all that a table can have, forgotten and added anew. */
+#define CHANGES_AT_ONCE (2 * KNOWN_MOST)
 
 static uint64_t boot_now_ns(void)
 {
@@ -47,6 +47,16 @@ static void tell_kernel(struct daemon *d)
 	failed_before = bad;
 }
 
+/* Has the kernel been told of this source by us? */
+static bool is_told(void *daemon, const struct prefix_key *key)
+{
+	const struct daemon *d = daemon;
+	struct known_view view;
+
+	return known_get(d->known, key, boot_now_ns(), &view) &&
+	       view.standing != STANDING_CANDIDATE;
+}
+
 int learning_start(struct daemon *d, struct config_error *err)
 {
 	struct config_error said;
@@ -60,8 +70,10 @@ int learning_start(struct daemon *d, struct config_error *err)
 	known_load(d->known, d->config.known_file, (uint64_t)time(NULL), boot_now_ns(), &said);
 	if (*said.text)
 		log_line("%s", said.text);
-	kernel_learned_clear(d->kernel);
+	/* First what is known, then away with what is not: nobody is a stranger in between. */
 	tell_kernel(d);
+	if (kernel_learned_sweep(d->kernel, is_told, d))
+		log_line("what an earlier sluiced had learned could not be taken away");
 	return 0;
 }
 
