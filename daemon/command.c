@@ -188,6 +188,8 @@ static json_t *dispatch(struct daemon *d, const json_t *request, struct config_e
 		return command_known(d, name, request, err);
 	else if (!strcmp(name, "events"))
 		return command_events(d, request, err);
+	else if (!strcmp(name, "top"))
+		return command_top(d, request, err);
 	else if (!strcmp(name, "explain"))
 		return command_explain(d, request, err);
 	else if (!strcmp(name, "sources"))

@@ -24,6 +24,7 @@
  *	{"command": "events", "after": 4711, "address": "192.0.2.0/24", "reason": "load"}
  *					(all optional; after: the "next" of an earlier answer)
  *	{"command": "explain", "address": "192.0.2.1"}
+ *	{"command": "top", "rows": 10, "seconds": 60}	(both optional)
  *	{"command": "reload"}
  *	{"command": "detach"}
  *
@@ -94,6 +95,29 @@
  *				retransmit would meet)
  *		    From the pinned maps: "from": "pins", "missing": ["a sentence", ...], and
  *		    without prefix, file, line, queue, known, recent and attempts.
+ *
+ *	top:	    shape 1:
+ *		    "from": "daemon", "version": "0.1.0", "instance": "default",
+ *		    "time_ms": 1764040000000, "mode": "enforce", "tiers": ["queue"],
+ *		    "load": {"value": 0.52, "delay_la": 0.0, "queue_la": 16.0, "refuse_la": 24.0},
+ *				(value null: not readable; thresholds 0: off)
+ *		    "sessions": {"live": 12, "most": 0, "pending": 3},	(live null: not counted)
+ *		    "bucket": {"per_s": 100.0, "debt_ms": 312.5, "burst_ms": 1990.0},
+ *		    "line": [{"ago_s": 59.4, "took_s": 1.0, "attempts": 12, "pass": 11, "hold": 0,
+ *			      "defer": 1, "refuse": 0, "drop": 0, "load": 0.5, "sessions": 12,
+ *			      "tiers": [], "mode": "enforce"}, ...],
+ *				(counted, the oldest second first; attempts: SYNs that are no
+ *				retransmits of one that is remembered; the verdicts are of all SYNs)
+ *		    "storm": {"over_s": 57.5, "events": 900, "syns": 9000, "attempts": 7000,
+ *			      "lost": 0, "pass": ..., ...},
+ *				(of the last minute, from events, which stand for so many SYNs; lost:
+ *				events that found the ring full, since the maps were made)
+ *		    "wide": [{"prefix": "198.51.0.0/16", "class": "unknown", "attempts": 4200,
+ *			      "share": 0.6, "pass": ..., ...}, ...], "subnets": ..., "sources": ...
+ *				(of the storm, by attempts, which "share" is of; class mixed: of
+ *				several. wide: IPv4 /16, IPv6 /32)
+ *		    From the pinned maps: "from": "pins", "missing": ["a sentence", ...], and only
+ *		    mode, tiers, sessions, bucket and a line of one second.
  *
  * for_s is optional; until_s is seconds from now. Every answer has "ok": true, or "ok": false with
  * "error": one sentence.

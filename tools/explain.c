@@ -55,11 +55,8 @@ static const char *format_rate(char out[48], double per_s)
 static const char *what_becomes(const char *verdict)
 {
 	static const char *const words[][2] = {
-		{"pass", "let in"},
-		{"hold", "held"},
-		{"defer", "deferred (dropped: its own retransmit asks again)"},
-		{"refuse", "refused (RST)"},
-		{"drop", "dropped"},
+		{"pass", "let in"},	     {"hold", "held"},	  {"defer", "deferred"},
+		{"refuse", "refused (RST)"}, {"drop", "dropped"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -112,7 +109,10 @@ static int show_now(struct view *v)
 	words_add(&w, "would be %s", what_becomes(v->verdict));
 	if (json_is_number(hold))
 		words_add(&w, " for %s", format_wait(wait, json_number_value(hold)));
-	words_add(&w, ", by the gate %s: %s.", v->reason, sentence);
+	if (!strcmp(v->verdict, "pass"))
+		words_add(&w, " as %s: %s.", v->reason, sentence);
+	else
+		words_add(&w, ", by the gate %s: %s.", v->reason, sentence);
 	screen_paragraph(&v->screen, "now", 3, w.text);
 	return 0;
 }
@@ -150,7 +150,8 @@ static int show_next(struct view *v)
 	if (is_let_in(v->verdict))
 		return 0;
 	if (json_is_number(next))
-		words_add(&w, "A new connection would be let in in %s, if nobody else comes first.",
+		words_add(&w,
+			  "A new connection would be let in after %s, if nobody else comes first.",
 			  format_wait(wait, json_number_value(next)));
 	else
 		words_add(&w, "No new connection is let in %s.", way_out(v));
@@ -344,8 +345,7 @@ static int add_attempt(struct words *w, const json_t *one)
 	words_add(w, "%sport %lld %.1f s ago: %s, %s", w->used ? "; " : "", (long long)port, ago,
 		  verdict, reason);
 	if (!strcmp(remembered, "deferred"))
-		words_add(w, ", remembered: a retransmit now would be %s",
-			  is_let_in(again) ? "let in" : again);
+		words_add(w, ", remembered: a retransmit now would be %s", what_becomes(again));
 	return 0;
 }
 

@@ -21,6 +21,8 @@ static const struct subcommand {
 	bool own_options; /* what stands behind its name is its own to read */
 } subcommands[] = {
 	{"status", command_status, "", "what the gate does now, and why (the default)", false, 0},
+	{"top", command_top, "[--once]",
+	 "live: what comes each second, what becomes of it, and where it comes from", false, 0},
 	{"events", command_events, "[--follow] [--address CIDR] [--reason R]",
 	 "the last decisions one by one, sampled in a storm; and goes on", false, 0},
 	{"explain", command_explain, "ADDRESS",
@@ -79,6 +81,7 @@ static const struct option long_options[] = {
 	{"follow", no_argument, NULL, OPTION_FOLLOW},
 	{"address", required_argument, NULL, OPTION_ADDRESS},
 	{"reason", required_argument, NULL, OPTION_REASON},
+	{"once", no_argument, NULL, OPTION_ONCE},
 	{0},
 };
 
@@ -148,6 +151,9 @@ static int take_option(struct options *o, int option, int argc, char **argv)
 	case OPTION_FOLLOW:
 		o->follow = true;
 		return -1;
+	case OPTION_ONCE:
+		o->once = true;
+		return -1;
 	case OPTION_ADDRESS:
 		o->address = optarg;
 		return -1;
@@ -201,6 +207,8 @@ static int run(const struct options *o, int argc, char **argv)
 		return misused("--follow, --address and --reason have no meaning for this "
 			       "subcommand",
 			       s->name);
+	if (o->once && s->function != command_top)
+		return misused("--once has no meaning for this subcommand", s->name);
 	if (!s->own_options && argc > 1 && !s->most)
 		return misused("this subcommand takes no arguments", argv[0]);
 	if (!s->own_options && argc - 1 > s->most)
