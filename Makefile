@@ -53,7 +53,7 @@ DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
 TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes load log known \
-               known_file
+               known_file recent
 # Those that the command line has too: to replay under a config as the daemon reads it, and to take
 # away, or to look into, what a dead daemon has left in the kernel.
 SHARED      := config config_load config_check config_values policy classes names hold netlink \

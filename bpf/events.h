@@ -4,8 +4,9 @@
  *
  * Each CPU tells of at most twice its share in a window of 134 ms, whatever comes. Below that every
  * SYN is told of; in a storm one of so many, at random distances, and each event says how many it
- * stands for, so that sums over events are sums over SYNs. Nothing waits for a reader: an event that
- * finds no room is counted, and the next one stands for it too.
+ * stands for, so that sums over events are sums over SYNs. Nothing waits for a reader: an event
+ * that finds no room is counted, and the next one stands for it too. Whether anybody listens or not
+ * is the same 2 ns a SYN, so they are always on, and what has just been can be asked about.
  */
 #ifndef EVENTS_H
 #define EVENTS_H

@@ -46,11 +46,11 @@
  *		    (recent connections: what the buckets still owe; top null while none does)
  *	events:	    "shape": 1, "boot": "5123000000000", "next": 4811, "more": false, "missed": 0,
  *		    "judged": 12000, "told": 11990, "lost": 0, "events": [{...}, ...]
- *		    (sampled decisions, the oldest first, at most CONTROL_EVENTS of them; more: there
- *		    are others behind next, a number of this boot of the daemon; missed: events
- *		    behind `after` that are no longer kept. judged: SYNs; told: events of them, each of
- *		    which stands for some; lost: events that found the ring to the daemon full. These
- *		    three since the maps were made)
+ *		    (sampled decisions, the oldest first, at most CONTROL_EVENTS of them; more:
+ *		    there are others behind next, a number of this boot of the daemon; missed:
+ *		    events behind `after` that are no longer kept. judged: SYNs; told: events of
+ *		    them, each of which stands for some; lost: events that found the ring to the
+ *		    daemon full. These three since the maps were made)
  *		    of each: {"sequence": 4711, "time_ms": 1764040000123, "source": "192.0.2.1",
  *			      "source_port": 40000, "dest": "198.51.100.1", "port": 25,
  *			      "family": "ipv4", "class": "unknown", "mode": "enforce",
@@ -110,8 +110,8 @@
  *				retransmits of one that is remembered; the verdicts are of all SYNs)
  *		    "storm": {"over_s": 57.5, "events": 900, "syns": 9000, "attempts": 7000,
  *			      "lost": 0, "pass": ..., ...},
- *				(of the last minute, from events, which stand for so many SYNs; lost:
- *				events that found the ring full, since the maps were made)
+ *				(of the last minute, from events, which stand for so many SYNs;
+ *				lost: events that found the ring full, since the maps were made)
  *		    "wide": [{"prefix": "198.51.0.0/16", "class": "unknown", "attempts": 4200,
  *			      "share": 0.6, "pass": ..., ...}, ...], "subnets": ..., "sources": ...
  *				(of the storm, by attempts, which "share" is of; class mixed: of

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * explain.h - what is foreseen of a source, as an answer of the control protocol (control.h): by the
- * daemon, or by the command line from the pinned maps.
+ * explain.h - what is foreseen of a source, as an answer of the control protocol (control.h): by
+ * the daemon, or by the command line from the pinned maps.
  */
 #ifndef EXPLAIN_H
 #define EXPLAIN_H
@@ -22,8 +22,8 @@ int explain_parse(const char *text, struct attempt *a, struct config_error *err)
 bool explain_destination(const struct policy *p, struct attempt *a);
 
 /*
- * The answer, but for what no map has: "known", "recent", "attempts", and where the class is listed.
- * lives: a daemon runs and will renew the lease. NULL: no memory.
+ * The answer, but for what no map has: "known", "recent", "attempts", and where the class is
+ * listed. lives: a daemon runs and will renew the lease. NULL: no memory.
  */
 json_t *explain_json(const struct look *l, const struct attempt *a, bool lives);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * foresee.h - what the gate would say of a source: the very gate of bpf/gate.h, natively, over a copy
- * of the state that it would find (look.h). Pure.
+ * foresee.h - what the gate would say of a source: the very gate of bpf/gate.h, natively, over a
+ * copy of the state that it would find (look.h). Pure.
  *
  * Nobody else connects meanwhile, nothing ends and the load does not move: what is foreseen for
  * later is what would be if all stays as it is.
@@ -33,7 +33,7 @@ struct foresee *foresee_open(const struct look *l, const struct attempt *a,
 			     const struct look_attempt *seen, bool lives);
 void foresee_close(struct foresee *f);
 
-/* Judges a SYN of the attempt, and charges and remembers as the gate does. Time must not go back. */
+/* Judges a SYN of the attempt; charges and remembers as the gate does. Time must not go back. */
 struct foresight foresee_syn(struct foresee *f, const struct attempt *a, uint64_t now_ns);
 
 #define FORESEE_NEVER	UINT64_MAX

@@ -271,13 +271,13 @@ const struct recent_event *recent_after(const struct recent *r, uint64_t sequenc
 	uint64_t oldest = r->last > RECENT_EVENTS ? r->last - RECENT_EVENTS + 1 : 1;
 	uint64_t next = sequence + 1;
 
+	if (sequence >= r->last)
+		return NULL;
 	if (next < oldest) {
 		if (sequence)
 			*missed += oldest - next;
 		next = oldest;
 	}
-	if (next > r->last || !next)
-		return NULL;
 	return &r->event[next % RECENT_EVENTS];
 }
 

@@ -2,9 +2,9 @@
 /*
  * recent.h - what the gate did lately: the last events, who attempts, and a line of seconds. Pure.
  *
- * Events are samples (bpf/events.h); each stands for so many SYNs, and everything here is counted in
- * those. Who attempts is counted by source, by subnet and by wide prefix (IPv4 /16, IPv6 /32), over
- * the last RECENT_WINDOW_S in slices of RECENT_SLICE_S. A table has a fixed number of places: a new
+ * Events are samples (bpf/events.h); each stands for so many SYNs, and everything here is counted
+ * in those. Who attempts is counted by source, by subnet and by wide prefix (IPv4 /16, IPv6 /32),
+ * over the last RECENT_WINDOW_S in slices of RECENT_SLICE_S. A table has a fixed number of places: a new
  * prefix takes that of the least busy one of the few that it may have, so that a flood of spoofed
  * addresses pushes out itself and no busy one. Memory is fixed: 3 MB.
  *

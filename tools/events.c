@@ -232,7 +232,7 @@ static void stop(int number)
 	stopped = 1;
 }
 
-/* Ends between two lines, not in one. Once: who asks again, or while we wait for a reader, means it. */
+/* Ends between two lines, not in one. Who asks again, or while we wait for a reader, means it. */
 static void catch_end(void)
 {
 	struct sigaction act = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};

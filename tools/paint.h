@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * paint.h - colours, on a terminal that may have them: not where NO_COLOR is set (no-color.org), nor
- * where TERM is dumb.
+ * paint.h - colours, on a terminal that may have them: not where NO_COLOR is set (no-color.org),
+ * nor where TERM is dumb.
  */
 #ifndef PAINT_H
 #define PAINT_H

@@ -2,8 +2,8 @@
 /*
  * top.c - sluice top: what the gate does, live.
  *
- * On a terminal a picture every second, until q; elsewhere a line a second. --once draws the picture
- * once. However it ends, but for kill -9, the terminal is given back as it was.
+ * On a terminal a picture every second, until q; elsewhere a line a second. --once draws the
+ * picture once. However it ends, but for kill -9, the terminal is given back as it was.
  */
 #include <errno.h>
 #include <langinfo.h>
@@ -60,7 +60,7 @@ static json_t *ask(struct top *t, struct client_error *error)
 		t->had_daemon = true;
 		return answer;
 	}
-	/* Where nothing can be read of the pins either, the daemon's absence is what is to be said. */
+	/* Where the pins cannot be read either, the daemon's absence is what is to be said. */
 	if (bad != -ESRCH || t->had_daemon)
 		return NULL;
 	t->alone = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * top.h - the parts of sluice top: the loop and the terminal (top.c), what is drawn (top_view.c), and
- * the answer where no daemon gives it (top_pins.c).
+ * top.h - the parts of sluice top: the loop and the terminal (top.c), what is drawn (top_view.c),
+ * and the answer where no daemon gives it (top_pins.c).
  */
 #ifndef TOP_H
 #define TOP_H

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""sluice events: single decisions as they were, at a bounded rate, whoever reads them or does not."""
+"""sluice events: single decisions as they were, at a bounded rate, whoever reads them or not."""
 
 import ipaddress
 import json
@@ -75,10 +75,9 @@ def test_events(t):
     t.equal("retransmits", [e["again"] for e in seen[6:]], [False, True, True])
     t.equal("one attempt", len({e["source_port"] for e in seen[6:]}), 1)
     one = seen[4]
-    t.equal("the rest of one", {k: one[k] for k in ("shape", "family", "class", "mode", "dest", "port",
-                                                    "wait_ms", "stands_for")},
-            {"shape": 1, "family": "ipv6", "class": "unknown", "mode": "enforce",
-             "dest": str(ipaddress.ip_address(server_v6())), "port": 25, "wait_ms": None, "stands_for": 1})
+    rest = {"shape": 1, "family": "ipv6", "class": "unknown", "mode": "enforce", "port": 25,
+            "dest": str(ipaddress.ip_address(server_v6())), "wait_ms": None, "stands_for": 1}
+    t.equal("the rest of one", {k: one[k] for k in rest}, rest)
     t.between("s until the first", seen[0]["time_ms"] / 1000 - began, -0.02, 1.5)
     t.between("s between the retransmits", (seen[8]["time_ms"] - seen[7]["time_ms"]) / 1000,
               0.9, 1.3)
@@ -94,8 +93,8 @@ def test_events(t):
         t.equal(f"events {' '.join(words)}", len(events(gate, *words)), count)
 
     lines = gate.sluice("events", "--reason", "source-rate").stdout.splitlines()
-    t.check(re.fullmatch(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{{3}}  defer   source-rate      {a} "
-                         rf"port \d+ to {server_v4()} port 25, unknown, again", lines[1]),
+    t.check(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  defer   source-rate      "
+                         rf"{a} port \d+ to {server_v4()} port 25, unknown, again", lines[1]),
             f"a line: {lines[1]}")
     time.sleep(0.7)  # the follower asks twice a second
     said, _ = end(follower)
@@ -170,7 +169,8 @@ def test_events_flood(t):
         skipped = sum(g["missed"] for g in gaps)
         if path.endswith("reader0"):
             t.note(f"one reader: {len(lines)} events, {len(gaps)} gaps: {gaps[:3]}")
-            t.check(sum(g["not_sampled"] for g in gaps) > judged / 2, "what was not sampled is said")
+            t.check(sum(g["not_sampled"] for g in gaps) > judged / 2,
+                    "what was not sampled is said")
         t.check(len(lines) > 500 and reader.returncode == 0 and
                 lines[-1]["sequence"] - lines[0]["sequence"] + 1 == len(lines) + skipped,
                 f"a reader: {len(lines)} events, {skipped} missed and said")
@@ -179,7 +179,7 @@ def test_events_flood(t):
     t.between("KiB of the daemon", control.rss_kb(gate), 0, 64 * 1024)
     text = gate.sluice("events").stdout.splitlines()
     t.check(re.match(r"# \d+ SYNs were judged that no event was made of", text[-1]) and
-            re.search(r", 1 of \d+$", text[-2]), f"in words: {text[-2:]}")
+            any(re.search(r", 1 of \d+$", one) for one in text), f"in words: {text[-1]}")
 
 
 @scenario(limit=40)
@@ -244,13 +244,14 @@ def test_events_end(t):
     t.equal("a new daemon has no old events", len(events(gate)), 0)
     os.chown(f"{RUN}/{gate.name}/control", 0, 7)
     code, error = Child(None, _as_nobody, [SLUICE, "events"], 65534).result()
-    t.check(code == 1 and "is for root and the group lp: try it as root, or join that group" in error,
+    t.check(code == 1 and "is for root and the group lp: try it as root, or join" in error,
             f"no permission: {error.strip()}")
     closed = spawn(gate, "events", "--follow")
     closed.stdout.close()  # nobody reads any more
     connect_now(net, [source_v4(2)], server_v4())
     closed.wait(timeout=10)
     t.check(closed.returncode in (1, -signal.SIGPIPE), f"a closed pipe: {closed.returncode}")
-    full = subprocess.run(f"{SLUICE} events > /dev/full", shell=True, capture_output=True, text=True)
+    full = subprocess.run(f"{SLUICE} events > /dev/full", shell=True, capture_output=True,
+                          text=True)
     t.check(full.returncode == 1 and "could not be written" in full.stderr, full.stderr.strip())
     server.finish()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""sluice top: where a storm comes from, what becomes of it each second, and a terminal given back."""
+"""sluice top: where a storm comes from, what becomes of it, and a terminal given back."""
 
 import fcntl
 import json
@@ -23,6 +23,7 @@ from lib.topology import Net, server_v4, source_v4
 from lib.torrent import torrent
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
+VERDICTS = ("pass", "hold", "defer", "refuse", "drop")
 CITY, TOWN = "100.64.0.0/16", "203.7.0.0/16"
 
 
@@ -74,11 +75,10 @@ def test_top(t):
     t.equal("attempts in the line", sum(s["attempts"] for s in line), 1600)
     t.between("most attempts of a second", max(s["attempts"] / s["took_s"] for s in line), 350, 450)
     totals = gate.status()["totals"]
-    t.equal("SYNs by verdict", {v: sum(s[v] for s in line) for v in ("pass", "defer", "hold", "drop")},
-            {v: totals[v] for v in ("pass", "defer", "hold", "drop")})
+    t.equal("SYNs by verdict", {v: sum(s[v] for s in line) for v in VERDICTS},
+            {v: totals[v] for v in VERDICTS})
     city = slow["wide"][0]
-    t.equal("its verdicts add up", sum(city[v] for v in ("pass", "hold", "defer", "refuse", "drop")),
-            city["attempts"])
+    t.equal("its verdicts add up", sum(city[v] for v in VERDICTS), city["attempts"])
     t.between("of which were deferred", city["defer"] / city["attempts"], 0.5, 0.95)
 
     many = a_storm(t.rng, 20000)
@@ -229,8 +229,8 @@ def test_top_terminal(t):
     one = Terminal(gate)
     t.check(one.read(re.escape(ENTER)) is not None, "the second screen is entered")
     lines = one.picture()
-    t.check(len(lines) <= 24 and max(map(len, lines)) <= 100 and any("WHERE FROM" in x for x in lines)
-            and any(x.split()[3:4] == [CITY] for x in lines), f"{len(lines)} rows, where from")
+    t.check(len(lines) <= 24 and max(map(len, lines)) <= 100 and
+            any("WHERE FROM" in x for x in lines) and any(x.split()[3:4] == [CITY] for x in lines), f"{len(lines)} rows, where from")
     t.check(not one.is_back(), "keys are not shown")
     t.check("▁" in "".join(lines) and "█" in "".join(lines), "a line of blocks")
     one.resize(14, 60)
@@ -268,8 +268,9 @@ def test_top_terminal(t):
     gate.kill()
     for terminal in (one, plain):
         terminal.read(re.escape(LEAVE))
-        terminal.read(rb"sluice: [^\n]*(no sluiced of the name default is running|without an answer)")
-        t.equal("a daemon that is killed ends it", (terminal.status(), terminal.is_back()), (1, True))
+        terminal.read(rb"sluice: [^\n]*(no sluiced of the name default|without an answer)")
+        t.equal("a daemon that is killed ends it", (terminal.status(), terminal.is_back()),
+                (1, True))
 
     dumb = Terminal(gate, TERM="dumb")
     dumb.read(rb"attempts \S+  admitted")

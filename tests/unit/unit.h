@@ -47,5 +47,6 @@ void suite_known(void);
 void suite_replay(void);
 void suite_room(void);
 void suite_pacing(void);
+void suite_recent(void);
 
 #endif
