@@ -180,14 +180,29 @@ static __always_inline int gate_charge(struct state *st, const struct attempt *a
 	return done;
 }
 
-/* Has the listener's accept queue room? One that cannot be found or asked has no opinion. */
-static __always_inline int gate_backlog(struct state *st, const struct attempt *a,
-					enum patience patience, struct backlog *b, __u64 now_ns)
+/* How many are let out of the waiting room before this SYN would be; 0: it goes at once. */
+static __always_inline __u32 gate_ahead(const struct tolerance *t, const struct bucket *global)
 {
+	if (!t->hold_ns || t->owed_ns <= global->tau1_ns)
+		return 0;
+	return (__u32)((t->owed_ns - global->tau1_ns) / global->t_ns);
+}
+
+/*
+ * Has the listener's accept queue room? One that cannot be found or asked has no opinion. Who is
+ * held meets the queue later, when all before him may be in it.
+ */
+static __always_inline int gate_backlog(struct state *st, const struct attempt *a,
+					enum patience patience, __u32 ahead, struct backlog *b,
+					__u64 now_ns)
+{
+	struct backlog then;
+
 	if (state_backlog(st, a, b))
 		return 1;
 	st->counters->backlog_asked++;
-	return backlog_has_room(st->live, b, patience, now_ns);
+	then = (struct backlog){.waiting = b->waiting + ahead, .most = b->most};
+	return backlog_has_room(st->live, &then, patience, now_ns);
 }
 
 enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
@@ -304,6 +319,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	may.hold_ns =
 		may.global_ns == global->tau1_ns ? gate_hold_ns(p, st->control, global, now_ns) : 0;
 	may.global_ns += may.hold_ns;
+	may.owed_ns = debt_ns;
 	if (debt_ns > may.global_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
@@ -311,7 +327,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 			  rank == CLASS_KNOWN		? PATIENCE_KNOWN
 			  : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
 							: PATIENCE_NEW,
-			  &queue, now_ns))
+			  gate_ahead(&may, global), &queue, now_ns))
 		return gate_defer(d, REASON_BACKLOG, memory);
 
 	switch (gate_charge(st, a, global, &may, now_ns, &reason)) {
@@ -324,7 +340,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	}
 	if (p->sessions.most)
 		pending_add(st->live, now_ns);
-	if (queue.most)
+	if (queue.most && !gate_ahead(&may, global))
 		backlog_let_in(st->live, queue.waiting, now_ns);
 	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
 	case TURN_LATER:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The accept queue: nobody is let in whom the kernel would drop, or leave hanging by a cookie."""
 
-from lib.clients import connect_now
-from lib.gate import OPEN, Gate
+from lib.clients import clients, connect_now
+from lib.gate import OPEN, Gate, limits
 from lib.scenario import scenario
 from lib.sink import slow_sink
 from lib.topology import Net, server_v4, server_v6, source_v4, source_v6, tcp_counters
@@ -67,3 +67,22 @@ def test_no_listener(t):
     status = gate.status()
     t.equal("listeners", status["accept_queue"]["listeners"], 0)
     t.check(status["accept_queue"]["asked"], "accept queues are asked here")
+
+
+@scenario(limit=60)
+def test_backlog_held(t):
+    """Those who are held count for the queue that they will meet: none of them overflows it"""
+    net = Net()
+    served = slow_sink(net, BACKLOG, 0.5)
+    gate = Gate(net, limits("40/s", 4, retry=100, pace_horizon="2s"))
+    gate.start()
+    before = tcp_counters(net.server)
+    # All are there before the first that is held leaves: nothing is in the queue yet.
+    attempts = clients(net, [(n * 0.001, source_v4(n), 0) for n in range(25)], server_v4(),
+                       patience=30, end=31).result()
+    waits = sorted(a.banner - a.syn for a in attempts if a.banner is not None)
+    t.equal("dropped by the kernel, or by cookie", grown(net, before), dict.fromkeys(WATCHED, 0))
+    t.check(gate.status()["hold"]["held"] > 0, "some were held")
+    t.check(gate.reasons().get("backlog", 0) > 0, "others deferred, as the queue would be full")
+    t.equal("banners within 30 s at 2/s", len(waits), 25)
+    served.finish()

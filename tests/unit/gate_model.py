@@ -152,20 +152,23 @@ class Model:
         holder.settle(now, self.slot_cost)
         return "source-time" if holder.tat - now > SlotTime.burst else None
 
-    def waiting(self, now):
-        """In the accept queue, or about to be: what was let in within this step of the clock too."""
+    def waiting(self, now, ahead):
+        """In the accept queue, or about to be: what was let in within this step of the clock too.
+
+        ahead: who is held meets the queue when so many have been let out before.
+        """
         step, base, count = self.let_in
-        waiting = self.backlog[0]
+        waiting = self.backlog[0] + ahead
         if step != now >> 20:
             return waiting
         return max(waiting, min(base + count, waiting + 8))  # no more can be unseen at a time
 
-    def queue_has_room(self, now, rank):
+    def queue_has_room(self, now, rank, ahead):
         if not self.backlog:
             return True
         places = self.backlog[1] + 1  # sk_acceptq_is_full: one more than the backlog
         mine = {"known": places, "waited": places * 9 // 10, "first": (places + 1) // 2}[rank]
-        return self.waiting(now) < max(mine, 1)
+        return self.waiting(now, ahead) < max(mine, 1)
 
     def enters_queue(self, now):
         if self.backlog and self.backlog[1]:
@@ -315,9 +318,13 @@ class Model:
         if all_debt > may:
             return "connection-rate", 0
         patience = cls if cls == "known" else "waited" if waited else "first"
-        if not self.queue_has_room(now, patience):
+        first = shared.tau["first"]
+        held = hold and shared.tau[rank] == first and all_debt > first
+        ahead = (all_debt - first) // shared.t if held else 0
+        if not self.queue_has_room(now, patience, ahead):
             return "backlog", 0
-        self.enters_queue(now)
+        if not ahead:
+            self.enters_queue(now)
         self.word["global"] = now + all_debt + shared.t
         if self.per_subnet.t:
             self.subnet[net] = now + net_debt + self.per_subnet.t
