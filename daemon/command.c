@@ -26,8 +26,7 @@ static json_t *answer_error(const struct config_error *err)
 	return json_pack("{s:b, s:s}", "ok", 0, "error", err->text);
 }
 
-/* The end of an override: for_s from now, or never. Returns 0, or -EINVAL with a sentence. */
-static int until(const json_t *request, __u64 *until_ns, struct config_error *err)
+int command_until(const json_t *request, __u64 *until_ns, struct config_error *err)
 {
 	const json_t *for_s = json_object_get(request, "for_s");
 	double seconds;
@@ -68,7 +67,7 @@ static json_t *command_mode(struct daemon *d, const json_t *request, struct conf
 	struct override o = {};
 	char text[128];
 
-	if (until(request, &o.until_ns, err))
+	if (command_until(request, &o.until_ns, err))
 		return NULL;
 	if (name && !strcmp(name, "off"))
 		o.value = MODE_OFF;
@@ -121,7 +120,7 @@ static json_t *command_tier(struct daemon *d, const json_t *request, struct conf
 	struct override o = {};
 	char text[128];
 
-	if (until(request, &o.until_ns, err))
+	if (command_until(request, &o.until_ns, err))
 		return NULL;
 	if (name && !strcmp(name, "auto")) {
 		o.until_ns = 0;
@@ -196,10 +195,9 @@ static json_t *dispatch(struct daemon *d, const json_t *request, struct config_e
 		return locked(d, request, err, command_sources);
 	else if (!strcmp(name, "reload"))
 		return command_reload(d, err) ? NULL
-		       : d->setting_count
-			       ? answer_ok(
-					 "the config is in force, but for what was set by hand and "
-					 "holds until the next start: 'sluice get' marks it")
+		       : d->settings.count
+			       ? answer_ok("the config is in force, but for what was set by hand: "
+					   "'sluice get' marks it")
 			       : answer_ok("the config is in force");
 	else if (!strcmp(name, "detach")) {
 		return locked(d, request, err, command_detach);

@@ -15,6 +15,12 @@
 /* {"ok": true, "message": sentence} */
 json_t *answer_ok(const char *sentence);
 
+/*
+ * The end that a request asks for with for_s, of CLOCK_MONOTONIC; NEVER_NS: none. Returns 0, or
+ * -EINVAL with a sentence.
+ */
+int command_until(const json_t *request, __u64 *until_ns, struct config_error *err);
+
 /* The caller holds the lock. */
 json_t *command_status(struct daemon *d, const json_t *request, struct config_error *err);
 json_t *command_get(struct daemon *d, const json_t *request, struct config_error *err);

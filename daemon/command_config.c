@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "config_rows.h"
 #include "log.h"
 #include "policy.h"
 
@@ -98,38 +99,20 @@ static int put_in_force(struct daemon *d, const struct config *c, struct config_
 	return bad;
 }
 
-/* Do two settings name the same key? */
-static bool same_key(const char *a, const char *b)
-{
-	return !strncmp(a, b, strcspn(a, "=") + 1);
-}
-
-/* Was the key of this override set by hand since? A list would add up with what it replaced. */
-static bool is_set(const struct daemon *d, const char *override)
-{
-	for (size_t i = 0; i < d->setting_count; i++)
-		if (same_key(d->setting[i], override))
-			return true;
-	return false;
-}
-
 int command_reload(struct daemon *d, struct config_error *err)
 {
-	const char *overrides[OVERRIDES_MAX + CONTROL_SETTINGS];
-	struct config *c = malloc(sizeof(*c));
-	size_t count = 0;
-	int bad;
+	struct config *read = malloc(sizeof(*read)), *c = malloc(sizeof(*c));
+	int bad = read && c ? 0 : fail(err, -ENOMEM, "out of memory");
 
-	if (!c)
-		return fail(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < d->override_count; i++)
-		if (!is_set(d, d->overrides[i]))
-			overrides[count++] = d->overrides[i];
-	for (size_t i = 0; i < d->setting_count; i++)
-		overrides[count++] = d->setting[i];
-	bad = config_load(d->file, overrides, count, &d->facts, c, err);
+	if (!bad)
+		bad = config_load(d->file, d->overrides, d->override_count, &d->facts, read, err);
+	if (!bad)
+		bad = settings_over(&d->settings, read, &d->facts, c, err);
 	if (!bad)
 		bad = put_in_force(d, c, err);
+	if (!bad)
+		d->settings.base = *read;
+	free(read);
 	free(c);
 	if (bad)
 		log_line("the new config is not used, the old one stays: %s", err->text);
@@ -140,26 +123,36 @@ int command_reload(struct daemon *d, struct config_error *err)
 
 /* --- get -------------------------------------------------------------------------------------- */
 
-/* By hand: then the file's value waits until the next start. */
-static bool is_key_set(const struct daemon *d, const struct config_key *key)
+/* Set by hand? Then *until_s is what is left of it; without an end, null. */
+static bool is_key_set(const struct daemon *d, const struct config_key *key, json_t **until_s)
 {
+	uint64_t until_ns, now_ns = settings_now_ns();
 	char head[128];
+	bool set;
 
 	snprintf(head, sizeof(head), "%s.%s=", key->section, key->name);
-	return is_set(d, head);
+	set = settings_find(&d->settings, head, &until_ns);
+	*until_s =
+		until_ns == NEVER_NS
+			? json_null()
+			: json_real(until_ns > now_ns ? (double)(until_ns - now_ns) / NSEC_PER_SEC
+						      : 0.0);
+	return set;
 }
 
 static json_t *key_json(const struct daemon *d, size_t index)
 {
 	const struct config_key *key = config_key_at(index);
 	char text[8192];
+	json_t *until_s;
+	bool set = is_key_set(d, key, &until_s);
 
 	if (config_format(&d->config, index, text, sizeof(text)))
 		snprintf(text, sizeof(text), "(too long to show)");
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s}", "section", key->section, "key",
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:s}", "section", key->section, "key",
 			 key->name, "value", text, "default", key->fallback, "given",
-			 (int)(d->config.given >> index & 1), "set", is_key_set(d, key), "help",
-			 key->help);
+			 (int)(d->config.given >> index & 1), "set", (int)set, "until_s", until_s,
+			 "help", key->help);
 }
 
 json_t *command_get(struct daemon *d, const json_t *request, struct config_error *err)
@@ -207,6 +200,12 @@ static char *full_setting(const struct daemon *d, const char *text, struct confi
 	if (index < 0)
 		return NULL;
 	key = config_key_at((size_t)index);
+	for (const char *at = equals; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f) {
+			fail(err, -EINVAL, "%s: a value without control characters was expected",
+			     key->name);
+			return NULL;
+		}
 	if (!strcmp(key->name, "mode")) {
 		fail(err, -EINVAL, "the mode is set by 'sluice mode', which can end by itself");
 		return NULL;
@@ -222,82 +221,267 @@ static char *full_setting(const struct daemon *d, const char *text, struct confi
 	return full;
 }
 
-/* Keeps the settings for reloads to come: a newer one of a key replaces the older ones. */
-static void keep_settings(struct daemon *d, char **fresh, size_t count)
+static bool is_release(const char *setting)
 {
-	size_t kept = 0;
-
-	for (size_t i = 0; i < d->setting_count; i++) {
-		bool replaced = false;
-
-		for (size_t n = 0; n < count; n++)
-			replaced |= same_key(d->setting[i], fresh[n]);
-		if (replaced)
-			free(d->setting[i]);
-		else
-			d->setting[kept++] = d->setting[i];
-	}
-	for (size_t n = 0; n < count; n++)
-		d->setting[kept++] = fresh[n];
-	d->setting_count = kept;
+	return !strcmp(strchr(setting, '=') + 1, "config");
 }
 
-/* Takes ownership of the settings when they are put in force. */
-static int apply_settings(struct daemon *d, char **fresh, size_t count, struct config_error *err)
+/* Does one of these take the place of a setting? A timed one only covers what has no end. */
+static bool is_replaced(const struct setting *old, char *const *fresh, size_t count,
+			uint64_t until_ns)
 {
-	struct config *c = malloc(sizeof(*c)), *now = malloc(sizeof(*now));
-	int bad = c && now ? 0 : fail(err, -ENOMEM, "out of memory");
+	for (size_t n = 0; n < count; n++)
+		if (settings_same_key(old->text, fresh[n]) &&
+		    (is_release(fresh[n]) || until_ns == NEVER_NS ||
+		     old->until_boot_ns != NEVER_NS))
+			return true;
+	return false;
+}
 
-	if (!bad && d->setting_count + count > CONTROL_SETTINGS)
-		bad = fail(err, -E2BIG,
-			   "more than %d settings are kept: write them into the config and reload",
-			   CONTROL_SETTINGS);
-	if (!bad) {
-		pthread_mutex_lock(&d->lock);
-		*now = d->config;
-		pthread_mutex_unlock(&d->lock);
-		bad = config_with(now, (const char *const *)fresh, count, &d->facts, c, err);
+/* The former set with the fresh ones in it. Texts are not copied. */
+static int merge(const struct settings *old, char *const *fresh, size_t count, uint64_t until_ns,
+		 struct settings *new, struct config_error *err)
+{
+	new->count = 0;
+	for (size_t i = 0; i < old->count; i++)
+		if (!is_replaced(&old->one[i], fresh, count, until_ns))
+			new->one[new->count++] = old->one[i];
+	for (size_t n = 0; n < count; n++) {
+		if (is_release(fresh[n]))
+			continue;
+		if (new->count == CONTROL_SETTINGS)
+			return fail(
+				err, -E2BIG,
+				"more than %d settings are kept: write them into the config and "
+				"reload",
+				CONTROL_SETTINGS);
+		new->one[new->count++] = (struct setting){fresh[n], until_ns};
 	}
+	return 0;
+}
+
+static bool has_text(const struct settings *s, const char *text)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->one[i].text == text)
+			return true;
+	return false;
+}
+
+/* The new set takes the place of the old one; texts that are in it no more are freed. */
+static void adopt(struct daemon *d, const struct settings *new)
+{
+	for (size_t i = 0; i < d->settings.count; i++)
+		if (!has_text(new, d->settings.one[i].text))
+			free(d->settings.one[i].text);
+	memcpy(d->settings.one, new->one, sizeof(new->one));
+	d->settings.count = new->count;
+}
+
+static int put_settings_in_force(struct daemon *d, const struct settings *s,
+				 struct config_error *err)
+{
+	struct config *c = malloc(sizeof(*c));
+	int bad = c ? 0 : fail(err, -ENOMEM, "out of memory");
+
+	if (!bad)
+		bad = settings_over(s, &d->settings.base, &d->facts, c, err);
 	if (!bad)
 		bad = put_in_force(d, c, err);
-	if (!bad)
-		keep_settings(d, fresh, count);
-	free(now);
 	free(c);
 	return bad;
 }
 
-json_t *command_set(struct daemon *d, const json_t *request, struct config_error *err)
+/* Takes ownership of the texts, also on an error. */
+static int apply_settings(struct daemon *d, char **fresh, size_t count, uint64_t until_ns,
+			  struct config_error *err)
+{
+	struct settings *new = malloc(sizeof(*new));
+	int bad = new ? merge(&d->settings, fresh, count, until_ns, new, err)
+		      : fail(err, -ENOMEM, "out of memory");
+
+	if (!bad)
+		bad = put_settings_in_force(d, new, err);
+	if (!bad)
+		adopt(d, new);
+	for (size_t i = 0; i < count; i++) {
+		if (!bad)
+			log_line(is_release(fresh[i]) ? "released: %s" : "set by hand: %s",
+				 fresh[i]);
+		if (bad || is_release(fresh[i]))
+			free(fresh[i]);
+	}
+	free(new);
+	return bad;
+}
+
+/* A drop-in would add to a list, not replace it, and the next start would have another one. */
+static int check_saved(const struct daemon *d, const char *setting, struct config_error *err)
+{
+	char name[128];
+	int index;
+
+	if (!d->file)
+		return fail(err, -ENOENT,
+			    "sluiced runs without a config file: there is nothing to save beside");
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(setting, "="), setting);
+	index = config_find(name, err);
+	if (index >= 0 && row_at((size_t)index)->capacity)
+		return fail(err, -EINVAL,
+			    "%s is a list, to which a saved value would add: write it "
+			    "into %s",
+			    name, d->file);
+	return index < 0 ? index : 0;
+}
+
+static json_t *answer_set(struct daemon *d, json_t *texts, bool timed)
+{
+	int bad = settings_write(&d->settings, d->runtime);
+	char *file = d->file ? realpath(d->file, NULL) : NULL, text[160];
+	json_t *answer;
+
+	if (bad && timed)
+		snprintf(text, sizeof(text),
+			 "in force for that time, but only until sluiced is started again: %s",
+			 strerror(-bad));
+	else
+		snprintf(text, sizeof(text), "%s",
+			 timed ? "in force for that time, also when sluiced is started again"
+			       : "in force until sluiced is started again");
+	answer = json_pack("{s:b, s:s, s:o, s:O}", "ok", 1, "message", text, "file",
+			   file ? json_string(file) : json_null(), "set", texts);
+	free(file);
+	return answer;
+}
+
+/* Reads the request's settings. Returns how many were made, and *bad. */
+static size_t read_request(struct daemon *d, const json_t *request, char **fresh, int *bad,
+			   struct config_error *err)
 {
 	const json_t *settings = json_object_get(request, "settings");
-	char *fresh[CONTROL_SETTINGS];
+	bool save = json_is_true(json_object_get(request, "save"));
 	size_t count = json_array_size(settings), made = 0;
-	int bad = 0;
 
-	if (!count || count > CONTROL_SETTINGS) {
-		fail(err, -EINVAL, "settings: 1 to %d of KEY=VALUE were expected",
-		     CONTROL_SETTINGS);
-		return NULL;
-	}
-	for (; made < count && !bad; made++) {
+	*bad = 0;
+	if (!count || count > CONTROL_SETTINGS)
+		*bad = fail(err, -EINVAL, "settings: 1 to %d of KEY=VALUE were expected",
+			    CONTROL_SETTINGS);
+	while (!*bad && made < count) {
 		const char *text = json_string_value(json_array_get(settings, made));
 
 		fresh[made] = text ? full_setting(d, text, err) : NULL;
 		if (!text)
 			fail(err, -EINVAL, "settings: strings were expected");
 		if (!fresh[made])
-			bad = -EINVAL;
+			*bad = -EINVAL;
+		else if (save)
+			*bad = check_saved(d, fresh[made], err);
+		made += fresh[made] != NULL;
 	}
-	if (!bad)
-		bad = apply_settings(d, fresh, count, err);
+	return made;
+}
+
+json_t *command_set(struct daemon *d, const json_t *request, struct config_error *err)
+{
+	char *fresh[CONTROL_SETTINGS];
+	json_t *texts, *answer = NULL;
+	__u64 end_ns, until_ns = NEVER_NS;
+	size_t count;
+	int bad;
+
+	if (command_until(request, &end_ns, err))
+		return NULL;
+	if (end_ns != NEVER_NS)
+		until_ns = settings_now_ns() + (end_ns - kernel_now_ns());
+	count = read_request(d, request, fresh, &bad, err);
 	if (bad) {
-		for (size_t i = 0; i < made; i++)
+		for (size_t i = 0; i < count; i++)
 			free(fresh[i]);
 		return NULL;
 	}
+	texts = json_array();
 	for (size_t i = 0; i < count; i++)
-		log_line("set by hand: %s", fresh[i]);
-	return answer_ok("in force until sluiced is started again");
+		json_array_append_new(texts, json_string(fresh[i]));
+	if (!apply_settings(d, fresh, count, until_ns, err))
+		answer = answer_set(d, texts, until_ns != NEVER_NS);
+	json_decref(texts);
+	return answer;
+}
+
+/* Takes ownership of the text. */
+static int command_set_one(struct daemon *d, char *setting, struct config_error *err)
+{
+	return apply_settings(d, &setting, 1, NEVER_NS, err);
+}
+
+void command_set_start(struct daemon *d, struct config *c, struct class_list *list)
+{
+	struct config *with = malloc(sizeof(*with));
+	struct class_list other = {};
+	struct config_error err = {};
+	int bad;
+
+	d->settings.base = *c;
+	bad = with ? settings_read(&d->settings, d->runtime, &err) : -ENOMEM;
+	if (!bad && d->settings.count) {
+		bad = settings_over(&d->settings, c, &d->facts, with, &err);
+		if (!bad)
+			bad = classes_load(with, &other, &err);
+		if (!bad) {
+			*c = *with;
+			classes_free(list);
+			*list = other;
+		} else {
+			adopt(d, &(struct settings){});
+		}
+	}
+	if (bad)
+		log_line("what was set by hand for a time is let go of: %s", err.text);
+	free(with);
+}
+
+/* Lets go of those that have ended, or of all. */
+static int let_go(struct daemon *d, uint64_t now_ns, bool all, struct config_error *err)
+{
+	struct settings *left = calloc(1, sizeof(*left));
+	int bad = left ? 0 : fail(err, -ENOMEM, "out of memory");
+
+	for (size_t i = 0; !bad && i < d->settings.count && !all; i++)
+		if (d->settings.one[i].until_boot_ns > now_ns)
+			left->one[left->count++] = d->settings.one[i];
+	if (!bad)
+		bad = put_settings_in_force(d, left, err);
+	if (!bad)
+		adopt(d, left);
+	free(left);
+	return bad;
+}
+
+void command_set_tick(struct daemon *d)
+{
+	static bool failed_before;
+	uint64_t now_ns = settings_now_ns();
+	struct config_error err = {};
+	bool alone = true;
+	int bad;
+
+	if (settings_next_end(&d->settings) > now_ns)
+		return;
+	bad = let_go(d, now_ns, false, &err);
+	if (bad == -EINVAL) {
+		/* The others lean on what has ended: the config as it was read stands alone. */
+		alone = false;
+		bad = let_go(d, now_ns, true, &err);
+	}
+	if (!bad)
+		log_line(alone ? "what was set by hand for a time has ended"
+			       : "what was set by hand for a time has ended, and the rest that was "
+				 "set by hand with it: it does not hold alone");
+	else if (!failed_before)
+		log_line("what was set by hand cannot end, and is tried again: %s", err.text);
+	if (!bad && settings_write(&d->settings, d->runtime))
+		log_line("what was set by hand for a time may come back at the next start");
+	failed_before = bad;
 }
 
 /* --- classes ---------------------------------------------------------------------------------- */
@@ -342,9 +526,7 @@ json_t *command_class_load(struct daemon *d, const json_t *request, struct confi
 			fail(err, -ENOMEM, "out of memory");
 			return NULL;
 		}
-		bad = apply_settings(d, &setting, 1, err);
-		if (bad)
-			free(setting);
+		bad = command_set_one(d, setting, err);
 	} else {
 		now = malloc(sizeof(*now));
 		bad = now ? 0 : fail(err, -ENOMEM, "out of memory");

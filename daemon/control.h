@@ -12,7 +12,9 @@
  *	{"command": "mode", "mode": "monitor|enforce|off|config", "for_s": 600}
  *	{"command": "tier", "tier": "auto|normal|delay,queue,refuse", "for_s": 600}
  *	{"command": "get", "key": "connection-rate"}	(key optional: all)
- *	{"command": "set", "settings": ["connection-rate=20/s", ...]}	(until the restart)
+ *	{"command": "set", "settings": ["connection-rate=20/s", ...],
+ *	 "for_s": 600, "save": false}	(both optional; KEY=config releases a key; save: only with
+ *					 what a drop-in file can say)
  *	{"command": "class-list", "class": "trusted", "offset": 0}	(class optional)
  *	{"command": "class-load", "class": "trusted", "file": "/path"}	(both optional: all anew)
  *	{"command": "known-list", "source": "192.0.2.1", "offset": 0}	(both optional)
@@ -31,8 +33,10 @@
  * Their answers, beside "ok" and "message":
  *
  *	get:	    "keys": [{"section": "limits", "key": "connection-rate", "value": "100/s",
- *			     "default": "100/s", "given": false, "set": false, "help": "..."}, ...]
- *		    (given: written somewhere; set: by hand, until the next start)
+ *			     "default": "100/s", "given": false, "set": false, "until_s": null,
+ *			     "help": "..."}, ...]
+ *		    (given: written somewhere; set: by hand, for until_s or until the next start)
+ *	set:	    "file": "/etc/sluice/sluice.conf" or null, "set": ["limits.connection-rate=20/s"]
  *	class-list: "prefixes": [{"prefix": "192.0.2.0/24", "class": "trusted"}, ...],
  *		    "count": 3, "next": null	(or the offset of the next page)
  *	known-list: "sources": [{"source": "192.0.2.1/32", "state": "known", "days": 5,

@@ -20,6 +20,7 @@
 #include "control.h"
 #include "kernel.h"
 #include "pacing.h"
+#include "settings.h"
 #include "load.h"
 #include "sockets.h"
 #include "sluice.h"
@@ -69,8 +70,7 @@ struct daemon {
 	uint64_t policy_errors;
 	struct history history[HISTORY_LONG];
 	uint32_t history_count, history_next;
-	char *setting[CONTROL_SETTINGS]; /* "section.key=value" of `set`; the main thread's alone */
-	size_t setting_count;
+	struct settings settings;      /* of `set`; the main thread's alone */
 	struct sessions_view sessions; /* the main thread's alone */
 	bool asked_by_root; /* the request at hand: may it name files that root reads or writes? */
 	struct pacing pacing; /* the main thread's alone */
@@ -161,6 +161,15 @@ int command_put_in_force(struct daemon *d, const struct config *c, struct class_
 
 /* Applies the config file anew, all or nothing. Takes the lock. Returns 0, or -errno and why. */
 int command_reload(struct daemon *d, struct config_error *err);
+
+/*
+ * Puts the settings that a predecessor has kept over the config that was read, which *c is, and
+ * reads the class files of it anew then. Settings that do not fit are let go of, and logged.
+ */
+void command_set_start(struct daemon *d, struct config *c, struct class_list *list);
+
+/* Lets go of the settings that have ended. At every tick; the main thread's, without the lock. */
+void command_set_tick(struct daemon *d);
 
 /* --- server.c --- */
 

@@ -213,7 +213,7 @@ static void inherit(struct daemon *d)
 	d->class_slot = former.class_slot;
 }
 
-static int start(struct daemon *d, const struct config *c, struct class_list *list,
+static int start(struct daemon *d, struct config *c, struct class_list *list,
 		 struct config_error *err)
 {
 	int bad;
@@ -223,6 +223,8 @@ static int start(struct daemon *d, const struct config *c, struct class_list *li
 		bad = take_lock(d, err);
 	if (!bad)
 		bad = server_open(d, err); /* who asks now is answered when all is up */
+	if (!bad)
+		command_set_start(d, c, list);
 	if (!bad)
 		bad = kernel_open(d->instance, c, &d->kernel, err);
 	if (bad)
@@ -310,6 +312,7 @@ static void after_tick(struct daemon *d)
 		shown = tiers; /* what could not be written is tried again */
 	files_lease(d, lease_until_ns, tiers, reason);
 	if (!d->detached) {
+		command_set_tick(d);
 		look_at_sessions(d);
 		learning_tick(d);
 		observing_tick(d);

@@ -27,6 +27,8 @@ struct options {
 	uint32_t timeout_s;  /* --timeout of hook; 0: not given */
 	bool follow;	     /* --follow of events */
 	bool once;	     /* --once of top */
+	bool save;	     /* --save of set */
+	const char *comment; /* --comment of class add, or NULL */
 	const char *address; /* --address of events, or NULL */
 	const char *reason;  /* --reason of events, or NULL */
 };

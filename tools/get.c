@@ -17,6 +17,16 @@ static const char *string_of(const json_t *key, const char *name)
 	return text ? text : "";
 }
 
+static void print_origin(const json_t *key, const char *points)
+{
+	const json_t *until = json_object_get(key, "until_s");
+	char moment[96] = "the next start";
+
+	if (json_is_number(until))
+		text_moment(moment, sizeof(moment), json_number_value(until));
+	printf("# %sset by hand, until %s\n", points, moment);
+}
+
 /* A default is shown as a comment: what the file would say if it said anything. */
 static void print_keys(const json_t *keys)
 {
@@ -32,15 +42,19 @@ static void print_keys(const json_t *keys)
 		printf("%s%s=%s\n", json_is_true(json_object_get(key, "given")) ? "" : "# ",
 		       string_of(key, "key"), string_of(key, "value"));
 		if (json_is_true(json_object_get(key, "set")))
-			puts("# ^ set by hand, until the next start");
+			print_origin(key, "^ ");
 	}
 }
 
 static void print_key(const json_t *key)
 {
+	bool set = json_is_true(json_object_get(key, "set"));
+
 	printf("%s=%s\n# [%s] %s\n# default: %s\n", string_of(key, "key"), string_of(key, "value"),
 	       string_of(key, "section"), string_of(key, "help"),
 	       *string_of(key, "default") ? string_of(key, "default") : "none");
+	if (set)
+		print_origin(key, "");
 }
 
 int command_get(const struct options *o, int argc, char **argv)

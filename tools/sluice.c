@@ -29,8 +29,8 @@ static const struct subcommand {
 	 "what the gate would do with a SYN of this address now, and why", false, 1},
 	{"get", command_get, "[KEY]", "the configuration in force, or one key and what it does",
 	 false, 1},
-	{"set", command_set, "KEY=VALUE...", "changes keys until the daemon is started again",
-	 false, 64},
+	{"set", command_set, "KEY=VALUE|KEY=config... [--for 10m | --save]",
+	 "changes keys until the daemon is started again; config releases one", true, 64},
 	{"mode", command_mode, "[monitor|enforce|off|config] [--for 10m]",
 	 "shows or sets the mode; config releases it", true, 1},
 	{"tier", command_tier, "[auto|normal|delay,queue,refuse] [--for 10m]",
@@ -68,6 +68,8 @@ enum {
 	OPTION_ADDRESS,
 	OPTION_REASON,
 	OPTION_ONCE,
+	OPTION_SAVE,
+	OPTION_COMMENT,
 };
 
 static const struct option long_options[] = {
@@ -76,6 +78,8 @@ static const struct option long_options[] = {
 	{"for", required_argument, NULL, OPTION_FOR},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPTION_VERSION},
+	{"save", no_argument, NULL, OPTION_SAVE},
+	{"comment", required_argument, NULL, OPTION_COMMENT},
 	{"exec", required_argument, NULL, OPTION_EXEC},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"follow", no_argument, NULL, OPTION_FOLLOW},
@@ -154,6 +158,12 @@ static int take_option(struct options *o, int option, int argc, char **argv)
 	case OPTION_ONCE:
 		o->once = true;
 		return -1;
+	case OPTION_SAVE:
+		o->save = true;
+		return -1;
+	case OPTION_COMMENT:
+		o->comment = optarg;
+		return -1;
 	case OPTION_ADDRESS:
 		o->address = optarg;
 		return -1;
@@ -207,6 +217,10 @@ static int run(const struct options *o, int argc, char **argv)
 		return misused("--follow, --address and --reason have no meaning for this "
 			       "subcommand",
 			       s->name);
+	if (o->save && s->function != command_set)
+		return misused("--save has no meaning for this subcommand", s->name);
+	if (o->comment && s->function != command_class)
+		return misused("--comment has no meaning for this subcommand", s->name);
 	if (o->once && s->function != command_top)
 		return misused("--once has no meaning for this subcommand", s->name);
 	if (!s->own_options && argc > 1 && !s->most)
