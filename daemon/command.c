@@ -181,6 +181,10 @@ static json_t *dispatch(struct daemon *d, const json_t *request, struct config_e
 		return command_set(d, request, err);
 	else if (!strcmp(name, "class-list"))
 		return locked(d, request, err, command_class_list);
+	else if (!strcmp(name, "class-add"))
+		return command_class_add(d, request, err);
+	else if (!strcmp(name, "class-del"))
+		return command_class_del(d, request, err);
 	else if (!strcmp(name, "class-load"))
 		return command_class_load(d, request, err);
 	else if (!strncmp(name, "known-", strlen("known-")))

@@ -42,6 +42,11 @@ json_t *command_top(struct daemon *d, const json_t *request, struct config_error
 
 /* These read files first, and take the lock when they need it. */
 json_t *command_set(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_class_add(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_class_del(struct daemon *d, const json_t *request, struct config_error *err);
+
+/* Reads the class files of a config that is checked, and puts both in force. */
+int command_config_in_force(struct daemon *d, const struct config *c, struct config_error *err);
 json_t *command_class_load(struct daemon *d, const json_t *request, struct config_error *err);
 
 #endif

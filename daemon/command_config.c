@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "command.h"
 #include "config_rows.h"
@@ -85,14 +86,15 @@ int command_put_in_force(struct daemon *d, const struct config *c, struct class_
 	return 0;
 }
 
-/* Reads the class files of a config that is checked, and puts both in force. */
-static int put_in_force(struct daemon *d, const struct config *c, struct config_error *err)
+int command_config_in_force(struct daemon *d, const struct config *c, struct config_error *err)
 {
 	struct class_list list = {};
 	int bad;
 
 	/* Without the lock: they may be on a disk that hangs. */
 	bad = classes_load(c, &list, err);
+	if (!bad)
+		bad = added_over(&d->added, &list, err);
 	if (!bad)
 		bad = command_put_in_force(d, c, &list, err);
 	classes_free(&list);
@@ -109,7 +111,7 @@ int command_reload(struct daemon *d, struct config_error *err)
 	if (!bad)
 		bad = settings_over(&d->settings, read, &d->facts, c, err);
 	if (!bad)
-		bad = put_in_force(d, c, err);
+		bad = command_config_in_force(d, c, err);
 	if (!bad)
 		d->settings.base = *read;
 	free(read);
@@ -287,7 +289,7 @@ static int put_settings_in_force(struct daemon *d, const struct settings *s,
 	if (!bad)
 		bad = settings_over(s, &d->settings.base, &d->facts, c, err);
 	if (!bad)
-		bad = put_in_force(d, c, err);
+		bad = command_config_in_force(d, c, err);
 	free(c);
 	return bad;
 }
@@ -534,7 +536,7 @@ json_t *command_class_load(struct daemon *d, const json_t *request, struct confi
 			pthread_mutex_lock(&d->lock);
 			*now = d->config;
 			pthread_mutex_unlock(&d->lock);
-			bad = put_in_force(d, now, err);
+			bad = command_config_in_force(d, now, err);
 		}
 		free(now);
 	}
@@ -554,6 +556,20 @@ static void prefix_text(const struct class_entry *e, char *text, size_t size)
 	else
 		inet_ntop(AF_INET6, e->addr.byte, address, sizeof(address));
 	snprintf(text, size, "%s/%u", address, e->bits);
+}
+
+static json_t *prefix_json(const struct daemon *d, const struct class_entry *e, const char *text)
+{
+	const struct added_entry *added = added_find(&d->added, e);
+	json_t *one = json_pack("{s:s, s:s, s:b}", "prefix", text, "class", class_name(e->class),
+				"added", (int)!!added);
+
+	if (added && added->until_s != ADDED_NEVER)
+		json_object_set_new(one, "until_s",
+				    json_real(difftime((time_t)added->until_s, time(NULL))));
+	if (added && *added->comment)
+		json_object_set_new(one, "comment", json_string(added->comment));
+	return one;
 }
 
 json_t *command_class_list(struct daemon *d, const json_t *request, struct config_error *err)
@@ -587,8 +603,7 @@ json_t *command_class_list(struct daemon *d, const json_t *request, struct confi
 			break;
 		}
 		prefix_text(e, text, sizeof(text));
-		json_array_append_new(prefixes, json_pack("{s:s, s:s}", "prefix", text, "class",
-							  class_name(e->class)));
+		json_array_append_new(prefixes, prefix_json(d, e, text));
 	}
 	return json_pack("{s:b, s:o, s:I, s:o}", "ok", 1, "prefixes", prefixes, "count",
 			 (json_int_t)(name ? d->class_prefixes[only] : d->classes.count), "next",

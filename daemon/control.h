@@ -16,6 +16,9 @@
  *	 "for_s": 600, "save": false}	(both optional; KEY=config releases a key; save: only with
  *					 what a drop-in file can say)
  *	{"command": "class-list", "class": "trusted", "offset": 0}	(class optional)
+ *	{"command": "class-add", "class": "blocked", "prefixes": ["192.0.2.0/24", ...],
+ *	 "for_s": 3600, "comment": "a line"}	(both optional; "file": "/path" for the prefixes)
+ *	{"command": "class-del", "prefixes": [...]}
  *	{"command": "class-load", "class": "trusted", "file": "/path"}	(both optional: all anew)
  *	{"command": "known-list", "source": "192.0.2.1", "offset": 0}	(both optional)
  *	{"command": "known-add", "sources": ["192.0.2.1", ...], "check": true}
@@ -37,7 +40,8 @@
  *			     "help": "..."}, ...]
  *		    (given: written somewhere; set: by hand, for until_s or until the next start)
  *	set:	    "file": "/etc/sluice/sluice.conf" or null, "set": ["limits.connection-rate=20/s"]
- *	class-list: "prefixes": [{"prefix": "192.0.2.0/24", "class": "trusted"}, ...],
+ *	class-list: "prefixes": [{"prefix": "192.0.2.0/24", "class": "trusted",
+ *		    "added": false}, ...],	(by hand; then until_s and comment, if it has them)
  *		    "count": 3, "next": null	(or the offset of the next page)
  *	known-list: "sources": [{"source": "192.0.2.1/32", "state": "known", "days": 5,
  *				"seen_s": 120, "until_s": 5183880}, ...], "count": 3, "next": null

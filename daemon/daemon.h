@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "added.h"
 #include "classes.h"
 #include "config.h"
 #include "control.h"
@@ -70,6 +71,7 @@ struct daemon {
 	uint64_t policy_errors;
 	struct history history[HISTORY_LONG];
 	uint32_t history_count, history_next;
+	struct added added;	       /* by hand into a class; likewise */
 	struct settings settings;      /* of `set`; the main thread's alone */
 	struct sessions_view sessions; /* the main thread's alone */
 	bool asked_by_root; /* the request at hand: may it name files that root reads or writes? */
@@ -170,6 +172,12 @@ void command_set_start(struct daemon *d, struct config *c, struct class_list *li
 
 /* Lets go of the settings that have ended. At every tick; the main thread's, without the lock. */
 void command_set_tick(struct daemon *d);
+
+/* Reads what was added to the classes by hand, and puts it over the lists. */
+void command_class_start(struct daemon *d, struct class_list *list);
+
+/* Lets go of what has ended of it. As command_set_tick(). */
+void command_class_tick(struct daemon *d);
 
 /* --- server.c --- */
 

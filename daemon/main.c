@@ -226,6 +226,8 @@ static int start(struct daemon *d, struct config *c, struct class_list *list,
 	if (!bad)
 		command_set_start(d, c, list);
 	if (!bad)
+		command_class_start(d, list);
+	if (!bad)
 		bad = kernel_open(d->instance, c, &d->kernel, err);
 	if (bad)
 		return bad;
@@ -313,6 +315,7 @@ static void after_tick(struct daemon *d)
 	files_lease(d, lease_until_ns, tiers, reason);
 	if (!d->detached) {
 		command_set_tick(d);
+		command_class_tick(d);
 		look_at_sessions(d);
 		learning_tick(d);
 		observing_tick(d);

@@ -35,8 +35,11 @@ static const struct subcommand {
 	 "shows or sets the mode; config releases it", true, 1},
 	{"tier", command_tier, "[auto|normal|delay,queue,refuse] [--for 10m]",
 	 "shows or forces the set of tiers; auto releases it", true, 1},
-	{"class", command_class, "list [CLASS] | load [CLASS FILE]",
-	 "shows the lists of prefixes, or reads their files again as one set", false, 3},
+	{"class", command_class,
+	 "list [CLASS] | add CLASS PREFIX... | del PREFIX... | import CLASS FILE | load [CLASS FILE]"
+	 " [--for T] [--comment TEXT]",
+	 "shows the lists of prefixes, changes them by hand, or reads their files again", true,
+	 1000},
 	{"hook", command_hook, "--exec CMD [--timeout 10s]",
 	 "runs CMD OLD NEW REASON when the set of tiers changes, until it is ended", false, 0},
 	{"replay", command_replay, "FILE.pcap[.gz] | --burst 100/s",
