@@ -204,7 +204,7 @@ def test_completion(t):
             ("sluice tier ", "auto delay normal queue refuse"),
             ("sluice tier delay,", "delay,queue delay,refuse"),
             ("sluice tier delay,queue,r", "delay,queue,refuse"),
-            ("sluice class ", "list load"),
+            ("sluice class ", "add del import list load"),
             ("sluice class list ", "blocked known throttled trusted"),
             ("sluice class load k", "known"), ("sluice class load known /etc/passw", "/etc/passwd"),
             ("sluice known ", "add forget list mark"), ("sluice known mark ", "bad good"),
