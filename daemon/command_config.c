@@ -304,7 +304,7 @@ static int apply_settings(struct daemon *d, char **fresh, size_t count, uint64_t
 
 	if (!bad)
 		bad = put_settings_in_force(d, new, err);
-	if (!bad)
+	if (!bad && new)
 		adopt(d, new);
 	for (size_t i = 0; i < count; i++) {
 		if (!bad)

@@ -113,8 +113,11 @@ static int add(const struct options *o, const char *class, const char *name, jso
 	}
 	if (o->for_s)
 		json_object_set_new(request, "for_s", json_integer(o->for_s));
-	if (o->comment)
-		json_object_set_new(request, "comment", json_string(o->comment));
+	if (o->comment && json_object_set_new(request, "comment", json_string(o->comment))) {
+		text_complain("the comment is no UTF-8 text");
+		json_decref(request);
+		return EXIT_USAGE;
+	}
 	return client_tell(o, request);
 }
 
