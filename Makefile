@@ -50,7 +50,7 @@ TRIPLET    := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/$(TRIPLET) -Ibpf
 
 DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
-TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread
+TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread -lresolv
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes load log known \
                known_file recent
@@ -130,6 +130,8 @@ $(B)/fuzz/import: $(IMPORT_C)
 $(B)/fuzz/capture: FUZZ_C := tools/replay_capture.c
 $(B)/fuzz/capture: FUZZ_LIBS := -lpcap -lz
 $(B)/fuzz/capture: tools/replay_capture.c
+$(B)/fuzz/spf: FUZZ_C := tools/spf.c
+$(B)/fuzz/spf: tools/spf.c
 $(B)/fuzz/%: tests/fuzz/%.c $(PURE_C) $(HEADERS) | $(B)/fuzz/
 	$(call msg,FUZZ,$@)
 	$(Q)$(CLANG) $(CPPFLAGS) -Itests/unit -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined \

@@ -5,7 +5,7 @@
  *	class list [CLASS]	 prints them, a prefix and its class a line
  *	class add CLASS PREFIX...	 puts prefixes into a class by hand
  *	class del PREFIX...	 takes such out again
- *	class import CLASS FILE	 the same with the prefixes of a file, one a line
+ *	class import CLASS FILE [--dns]	 the same with the prefixes of a file, one a line
  *	class load		 reads the files of the configuration again, as one set
  *	class load CLASS FILE	 takes this file for the class until the daemon is started again
  */
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "class.h"
 #include "client.h"
 #include "command.h"
 #include "text.h"
@@ -102,7 +103,7 @@ static json_t *prefixes_of(int count, char **text)
 	return prefixes;
 }
 
-static int add(const struct options *o, const char *class, const char *name, json_t *what)
+int class_add(const struct options *o, const char *class, const char *name, json_t *what)
 {
 	json_t *request =
 		json_pack("{s:s, s:s, s:o}", "command", "class-add", "class", class, name, what);
@@ -121,17 +122,6 @@ static int add(const struct options *o, const char *class, const char *name, jso
 	return client_tell(o, request);
 }
 
-static int import(const struct options *o, const char *class, const char *file)
-{
-	char whole[PATH_MAX], shown[256];
-
-	if (realpath(file, whole))
-		return add(o, class, "file", json_string(whole));
-	text_escape(shown, sizeof(shown), file);
-	text_complain("%s cannot be found: %s", shown, strerror(errno));
-	return EXIT_FAILED;
-}
-
 int command_class(const struct options *o, int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "list") && argc <= 3)
@@ -139,9 +129,9 @@ int command_class(const struct options *o, int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "load") && (argc == 2 || argc == 4))
 		return load(o, argc > 2 ? argv[2] : NULL, argc > 2 ? argv[3] : NULL);
 	if (argc > 3 && !strcmp(argv[1], "add"))
-		return add(o, argv[2], "prefixes", prefixes_of(argc - 3, argv + 3));
+		return class_add(o, argv[2], "prefixes", prefixes_of(argc - 3, argv + 3));
 	if (argc == 4 && !strcmp(argv[1], "import"))
-		return import(o, argv[2], argv[3]);
+		return class_import(o, argv[2], argv[3]);
 	if (argc > 2 && !strcmp(argv[1], "del"))
 		return client_tell(o, json_pack("{s:s, s:o}", "command", "class-del", "prefixes",
 						prefixes_of(argc - 2, argv + 2)));

@@ -29,6 +29,7 @@ struct options {
 	bool once;	     /* --once of top */
 	bool save;	     /* --save of set */
 	const char *comment; /* --comment of class add, or NULL */
+	bool dns;	     /* --dns of class import */
 	const char *address; /* --address of events, or NULL */
 	const char *reason;  /* --reason of events, or NULL */
 };

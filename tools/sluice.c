@@ -37,7 +37,7 @@ static const struct subcommand {
 	 "shows or forces the set of tiers; auto releases it", true, 1},
 	{"class", command_class,
 	 "list [CLASS] | add CLASS PREFIX... | del PREFIX... | import CLASS FILE | load [CLASS FILE]"
-	 " [--for T] [--comment TEXT]",
+	 " [--dns] [--for T] [--comment TEXT]",
 	 "shows the lists of prefixes, changes them by hand, or reads their files again", true,
 	 1000},
 	{"hook", command_hook, "--exec CMD [--timeout 10s]",
@@ -73,6 +73,7 @@ enum {
 	OPTION_ONCE,
 	OPTION_SAVE,
 	OPTION_COMMENT,
+	OPTION_DNS,
 };
 
 static const struct option long_options[] = {
@@ -83,6 +84,7 @@ static const struct option long_options[] = {
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"save", no_argument, NULL, OPTION_SAVE},
 	{"comment", required_argument, NULL, OPTION_COMMENT},
+	{"dns", no_argument, NULL, OPTION_DNS},
 	{"exec", required_argument, NULL, OPTION_EXEC},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"follow", no_argument, NULL, OPTION_FOLLOW},
@@ -167,6 +169,9 @@ static int take_option(struct options *o, int option, int argc, char **argv)
 	case OPTION_COMMENT:
 		o->comment = optarg;
 		return -1;
+	case OPTION_DNS:
+		o->dns = true;
+		return -1;
 	case OPTION_ADDRESS:
 		o->address = optarg;
 		return -1;
@@ -222,8 +227,8 @@ static int run(const struct options *o, int argc, char **argv)
 			       s->name);
 	if (o->save && s->function != command_set)
 		return misused("--save has no meaning for this subcommand", s->name);
-	if (o->comment && s->function != command_class)
-		return misused("--comment has no meaning for this subcommand", s->name);
+	if ((o->comment || o->dns) && s->function != command_class)
+		return misused("--comment and --dns have no meaning for this subcommand", s->name);
 	if (o->once && s->function != command_top)
 		return misused("--once has no meaning for this subcommand", s->name);
 	if (!s->own_options && argc > 1 && !s->most)
