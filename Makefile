@@ -53,11 +53,11 @@ DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
 TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread -lresolv
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes load log known \
-               known_file recent
+               known_file recent history history_file suggest
 # Those that the command line has too: to replay under a config as the daemon reads it, and to take
 # away, or to look into, what a dead daemon has left in the kernel.
 SHARED      := config config_load config_check config_values policy classes names hold netlink \
-               kernel_tc log look foresee explain
+               kernel_tc log look foresee explain history history_file suggest suggest_json
 # The gate natively in virtual time, without the files: tests run it beside the kernel's.
 REPLAY      := replay_clients replay_gate replay_sim replay_storm replay_tally
 

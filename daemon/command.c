@@ -193,6 +193,8 @@ static json_t *dispatch(struct daemon *d, const json_t *request, struct config_e
 		return command_events(d, request, err);
 	else if (!strcmp(name, "top"))
 		return command_top(d, request, err);
+	else if (!strcmp(name, "suggest"))
+		return command_suggest(d, request, err);
 	else if (!strcmp(name, "explain"))
 		return command_explain(d, request, err);
 	else if (!strcmp(name, "sources"))

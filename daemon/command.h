@@ -38,6 +38,7 @@ json_t *command_known_status(const struct daemon *d);
 /* What was seen lately. The main thread's, without the lock. */
 json_t *command_events(struct daemon *d, const json_t *request, struct config_error *err);
 json_t *command_explain(struct daemon *d, const json_t *request, struct config_error *err);
+json_t *command_suggest(struct daemon *d, const json_t *request, struct config_error *err);
 json_t *command_top(struct daemon *d, const json_t *request, struct config_error *err);
 
 /* These read files first, and take the lock when they need it. */

@@ -30,6 +30,7 @@
  *					(all optional; after: the "next" of an earlier answer)
  *	{"command": "explain", "address": "192.0.2.1"}
  *	{"command": "top", "rows": 10, "seconds": 60}	(both optional)
+ *	{"command": "suggest"}
  *	{"command": "reload"}
  *	{"command": "detach"}
  *
@@ -126,6 +127,19 @@
  *				several. wide: IPv4 /16, IPv6 /32)
  *		    From the pinned maps: "from": "pins", "missing": ["a sentence", ...], and only
  *		    mode, tiers, sessions, bucket and a line of one second.
+ *
+ *	suggest:    shape 1:
+ *		    "from": "daemon", "minutes": 44640, "enforced": 0, "first_s": 1761300000,
+ *		    "last_s": 1764000000, "attempts": 120000,
+ *				(minutes that were looked at, of them those not in monitor mode;
+ *				seconds since 1970)
+ *		    "unknown": ["a sentence: what the past does not say", ...],
+ *		    "proposals": [{"section": "limits", "key": "connection-rate", "value": "7/s",
+ *				   "reason": "...", "touched": 0.0002, "at_most": false,
+ *				   "touched_minutes": 12, "worst_s": 1763900000}, ...]
+ *				(touched: the share of the attempts, null for a burst, which goes
+ *				with its rate; at_most: it is an upper bound; worst_s: null: none)
+ *		    From the file of a daemon that does not run: "from": "file".
  *
  * for_s is optional; until_s is seconds from now. Every answer has "ok": true, or "ok": false with
  * "error": one sentence.

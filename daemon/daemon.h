@@ -50,6 +50,7 @@ struct daemon {
 	struct known *known;	      /* the main thread's alone; see known.h */
 	struct recent *recent;	      /* likewise; see recent.h */
 	struct kernel_events *events; /* likewise; NULL: none can be read */
+	struct history_book *past;    /* likewise; see history.h */
 	uint64_t started_ns;
 	int changed_fd; /* eventfd: the controller has ticked */
 
@@ -112,6 +113,20 @@ void observing_read(struct daemon *d);
 void observing_tick(struct daemon *d);
 
 void observing_stop(struct daemon *d);
+
+/* --- recording.c: all the main thread's --- */
+
+/*
+ * Reads the history of the last 31 days; a file that is damaged is set aside, and logged. Returns
+ * 0, or -ENOMEM with a sentence.
+ */
+int recording_start(struct daemon *d, struct config_error *err);
+
+/* Takes the last second that was observed; writes the file when it is time. */
+void recording_tick(struct daemon *d);
+
+/* Writes the file. Before observing_stop(). */
+void recording_stop(struct daemon *d);
 
 /* --- controller.c --- */
 

@@ -240,6 +240,8 @@ static int start(struct daemon *d, struct config *c, struct class_list *list,
 	bad = learning_start(d, err);
 	if (!bad)
 		bad = observing_start(d, err);
+	if (!bad)
+		bad = recording_start(d, err);
 	if (bad)
 		return bad;
 	/* Nobody is to see, or to be judged by, a state without load and lease. */
@@ -319,6 +321,7 @@ static void after_tick(struct daemon *d)
 		look_at_sessions(d);
 		learning_tick(d);
 		observing_tick(d);
+		recording_tick(d);
 	}
 	if (now_ns >= metrics_due_ns) {
 		write_metrics(d);
@@ -393,6 +396,7 @@ static void end(struct daemon *d)
 	files_tier(d, 0);
 	files_lease(d, 0, 0, "sluiced has ended");
 	learning_stop(d);
+	recording_stop(d);
 	observing_stop(d);
 	kernel_close(d->kernel);
 	log_flush();

@@ -219,6 +219,26 @@ size_t recent_rows(struct recent *r, enum recent_kind kind, uint64_t now_ns, str
 	return have;
 }
 
+void recent_walk(struct recent *r, enum recent_kind kind, uint64_t now_ns,
+		 void (*see)(void *data, const struct recent_row *row, uint64_t busiest),
+		 void *data)
+{
+	for (int i = 0; i < RECENT_PLACES; i++) {
+		struct place *p = &r->place[kind][i];
+		struct recent_row row;
+		uint64_t busiest = 0;
+
+		if (!p->key.bits)
+			continue;
+		row_of(&row, p, now_ns / SLICE_NS);
+		for (int s = 0; s < SLICES; s++)
+			if (p->slice[s].attempts > busiest)
+				busiest = p->slice[s].attempts;
+		if (row.attempts)
+			see(data, &row, busiest);
+	}
+}
+
 bool recent_find(struct recent *r, enum recent_kind kind, const struct prefix_key *key,
 		 uint64_t now_ns, struct recent_row *row)
 {

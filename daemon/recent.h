@@ -94,6 +94,11 @@ size_t recent_rows(struct recent *r, enum recent_kind kind, uint64_t now_ns, str
 bool recent_find(struct recent *r, enum recent_kind kind, const struct prefix_key *key,
 		 uint64_t now_ns, struct recent_row *row);
 
+/* Shows every prefix of a kind that has attempts in the window, and the most of RECENT_SLICE_S. */
+void recent_walk(struct recent *r, enum recent_kind kind, uint64_t now_ns,
+		 void (*see)(void *data, const struct recent_row *row, uint64_t busiest),
+		 void *data);
+
 /* All of the window together; and the events behind that, and how many seconds they cover. */
 void recent_sum(struct recent *r, uint64_t now_ns, struct recent_row *sum, uint64_t *events,
 		double *over_s);

@@ -38,6 +38,7 @@ int command_status(const struct options *o, int argc, char **argv);
 int command_events(const struct options *o, int argc, char **argv);
 int command_explain(const struct options *o, int argc, char **argv);
 int command_top(const struct options *o, int argc, char **argv);
+int command_suggest(const struct options *o, int argc, char **argv);
 int command_mode(const struct options *o, int argc, char **argv);
 int command_tier(const struct options *o, int argc, char **argv);
 int command_get(const struct options *o, int argc, char **argv);

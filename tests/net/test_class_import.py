@@ -165,7 +165,8 @@ def test_class_import_dns(t):
                         ("void.test", "more than 2 are of nothing"),
                         ("nobody.test", "allows nobody"), ("none.test", "has no SPF record"),
                         ("missing.test", "has no SPF record"), ("eleven.test", "10 look-ups"),
-                        ("servfail.test", "do not answer"), ("x" * 64 + ".test", "or a domain, was expected"),
+                        ("servfail.test", "do not answer"),
+                        ("x" * 64 + ".test", "or a domain, was expected"),
                         ("192.0.2.1/24", "host bits"), ("plain", "was expected"),
                         ("-all", "was expected")):
         began = time.monotonic()

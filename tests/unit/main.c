@@ -33,6 +33,7 @@
 #pragma weak suite_room
 #pragma weak suite_pacing
 #pragma weak suite_recent
+#pragma weak suite_history
 
 static const struct {
 	const char *name;
@@ -44,7 +45,7 @@ static const struct {
 	{"fuzz", suite_fuzz},		{"config", suite_config},     {"tier", suite_tier},
 	{"classes", suite_classes},	{"load", suite_load},	      {"known", suite_known},
 	{"replay", suite_replay},	{"sessions", suite_sessions}, {"room", suite_room},
-	{"pacing", suite_pacing},	{"recent", suite_recent},
+	{"pacing", suite_pacing},	{"recent", suite_recent},     {"history", suite_history},
 };
 
 static unsigned int skipped, failed;

@@ -48,5 +48,6 @@ void suite_replay(void);
 void suite_room(void);
 void suite_pacing(void);
 void suite_recent(void);
+void suite_history(void);
 
 #endif
