@@ -65,6 +65,7 @@ struct tolerance {
 	__u64 global_ns;
 	__u64 hold_ns;
 	__u64 owed_ns; /* by the global word, before it was charged */
+	__u32 known;   /* a known sender's */
 	struct slot subnet, source;
 };
 
@@ -73,6 +74,7 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 					   const struct bucket *global, enum class rank,
 					   int remembered, int pressure)
 {
+	t->known = rank == CLASS_KNOWN;
 	t->global_ns = global->tau1_ns;
 	t->subnet = (struct slot){.table = TABLE_SUBNET,
 				  .cost_ns = p->per_subnet.t_ns,
@@ -80,7 +82,7 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 	t->source = (struct slot){.table = TABLE_SOURCE,
 				  .cost_ns = p->per_source.t_ns,
 				  .tau_ns = p->per_source.tau1_ns};
-	if (rank == CLASS_KNOWN) {
+	if (t->known) {
 		t->global_ns = global->tau3_ns;
 		t->subnet.tau_ns = p->per_subnet.tau3_ns;
 		t->source.tau_ns = p->per_source.tau3_ns;
@@ -180,29 +182,27 @@ static __always_inline int gate_charge(struct state *st, const struct attempt *a
 	return done;
 }
 
-/* How many are let out of the waiting room before this SYN would be; 0: it goes at once. */
-static __always_inline __u32 gate_ahead(const struct tolerance *t, const struct bucket *global)
+/* How long this SYN is to wait in the room; 0: it goes at once. */
+static __always_inline __u64 gate_wait_ns(const struct tolerance *t, const struct bucket *global)
 {
-	if (!t->hold_ns || t->owed_ns <= global->tau1_ns)
-		return 0;
-	return (__u32)((t->owed_ns - global->tau1_ns) / global->t_ns);
+	return t->hold_ns && t->owed_ns > global->tau1_ns ? t->owed_ns - global->tau1_ns : 0;
 }
 
-/*
- * Has the listener's accept queue room? One that cannot be found or asked has no opinion. Who is
- * held meets the queue later, when all before him may be in it.
- */
-static __always_inline int gate_backlog(struct state *st, const struct attempt *a,
-					enum patience patience, __u32 ahead, struct backlog *b,
-					__u64 now_ns)
-{
-	struct backlog then;
+enum seat { SEAT_NONE, SEAT_TAKEN, SEAT_UNASKED };
 
-	if (state_backlog(st, a, b))
-		return 1;
+/*
+ * Takes a place in the listener's accept queue. One that cannot be found or asked has no opinion.
+ * Who is held meets the queue later, when all before him may be in it.
+ */
+FRAME_OF_ITS_OWN int gate_backlog(struct state *st, const struct attempt *a, enum patience patience,
+				  int held, __u64 now_ns)
+{
+	struct backlog b = {};
+
+	if (state_backlog(st, a, &b))
+		return SEAT_UNASKED;
 	st->counters->backlog_asked++;
-	then = (struct backlog){.waiting = b->waiting + ahead, .most = b->most};
-	return backlog_has_room(st->live, &then, patience, now_ns);
+	return backlog_claim(st->live, &b, patience, held, now_ns) ? SEAT_TAKEN : SEAT_NONE;
 }
 
 enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
@@ -216,19 +216,21 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 				const struct tolerance *t, __u64 fingerprint, __u64 now_ns)
 {
 	/* The room may be late by an interval; a second of that is waited for anyway. */
-	__u64 wait_ns = 0, late_ns = global->t_ns > HELD_GAP_NS ? global->t_ns - HELD_GAP_NS : 0;
+	__u64 late_ns = global->t_ns > HELD_GAP_NS ? global->t_ns - HELD_GAP_NS : 0, coming;
+	__u64 turn_ns = now_ns + gate_wait_ns(t, global);
 	int turn = TURN_NOW;
 
 	if (t->hold_ns && t->owed_ns + global->t_ns > global->tau1_ns)
 		turn = TURN_LAST;
-	if (t->hold_ns && t->owed_ns > global->tau1_ns) {
+	if (turn_ns > now_ns) {
 		turn = TURN_LATER;
-		wait_ns = t->owed_ns - global->tau1_ns;
-		hold_count(st->counters, wait_ns);
+		hold_count(st->counters, turn_ns - now_ns);
+		held_add(st->live, turn_ns);
 	}
+	coming = state_coming(st, turn_ns, t->known, turn == TURN_LATER);
 	if (turn != TURN_NOW)
-		wait_ns += late_ns;
-	state_admit(st, fingerprint, now_ns, wait_ns, turn != TURN_NOW);
+		turn_ns += late_ns;
+	state_admit(st, fingerprint, now_ns, turn_ns, turn != TURN_NOW, coming);
 	return turn;
 }
 
@@ -242,14 +244,13 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	enum class rank = state_rank(st, a, now_ns);
 	struct decision d = {.class = rank};
 	struct tolerance may;
-	struct backlog queue = {};
 	enum memory memory;
 	enum reason reason;
 	__u64 debt_ns;
+	int done, held, seat;
 
 	if (rank == CLASS_TRUSTED) {
-		int done = gate_trusted(st, global, now_ns);
-
+		done = gate_trusted(st, global, now_ns);
 		if (done == CHARGE_OK)
 			return gate_decision(d, VERDICT_PASS, REASON_TRUSTED);
 		if (done == CHARGE_DENIED)
@@ -287,10 +288,10 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	}
 
 	if (p->sessions.per_source || p->sessions.slot_cost) {
-		int held = state_holds_too_much(st, a, rank == CLASS_KNOWN, now_ns);
+		int over = state_holds_too_much(st, a, rank == CLASS_KNOWN, now_ns);
 
-		if (held != REASONS)
-			return gate_defer(d, held, memory);
+		if (over != REASONS)
+			return gate_defer(d, over, memory);
 	}
 
 	/* Without a place to remember it in, a newcomer would wait for ever: the gate is skipped. */
@@ -323,25 +324,25 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	if (debt_ns > may.global_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
-	if (!gate_backlog(st, a,
-			  rank == CLASS_KNOWN		? PATIENCE_KNOWN
-			  : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
-							: PATIENCE_NEW,
-			  gate_ahead(&may, global), &queue, now_ns))
+	held = gate_wait_ns(&may, global) > 0;
+	seat = gate_backlog(st, a,
+			    rank == CLASS_KNOWN		  ? PATIENCE_KNOWN
+			    : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
+							  : PATIENCE_NEW,
+			    held, now_ns);
+	if (seat == SEAT_NONE)
 		return gate_defer(d, REASON_BACKLOG, memory);
 
-	switch (gate_charge(st, a, global, &may, now_ns, &reason)) {
-	case CHARGE_CONTENDED:
-		return gate_defer(d, REASON_CONTENDED, memory);
-	case CHARGE_DENIED: /* another CPU was faster */
-		return gate_defer(d, reason, memory);
-	case CHARGE_OK:
-		break;
+	done = gate_charge(st, a, global, &may, now_ns, &reason);
+	if (done != CHARGE_OK) { /* another CPU was faster */
+		if (seat == SEAT_TAKEN && !held)
+			backlog_give_back(st->live, now_ns);
+		return gate_defer(d, done == CHARGE_CONTENDED ? REASON_CONTENDED : reason, memory);
 	}
-	if (p->sessions.most)
-		pending_add(st->live, now_ns);
-	if (queue.most && !gate_ahead(&may, global))
-		backlog_let_in(st->live, queue.waiting, now_ns);
+	if (p->sessions.per_source)
+		state_coming_of_source(st, a, now_ns + gate_wait_ns(&may, global));
+	if (seat == SEAT_TAKEN && !held)
+		near_add(st->live, now_ns);
 	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
 	case TURN_LATER:
 		d.paced = 1;

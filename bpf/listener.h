@@ -13,8 +13,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "backlog.h"
 #include "kernel_types.h"
-#include "sessions.h"
 #include "sluice.h"
 
 /* Set before the load: false where this kernel does not let XDP look a listener up. */
@@ -53,9 +53,14 @@ static __attribute__((__noinline__)) int listener_ask(void *ctx, const struct at
 	if (found->state == TCP_STATE_LISTEN) {
 		listener = bpf_skc_to_tcp_sock(found);
 		if (listener) {
-			b->waiting = listener->inet_conn.icsk_inet.sk.sk_ack_backlog +
-				     listener->inet_conn.icsk_accept_queue.young.counter;
+			const struct request_sock_queue *q = &listener->inet_conn.icsk_accept_queue;
+			__u32 requests = q->qlen.counter;
+
+			b->waiting = listener->inet_conn.icsk_inet.sk.sk_ack_backlog;
+			b->young = q->young.counter;
 			b->most = listener->inet_conn.icsk_inet.sk.sk_max_ack_backlog;
+			/* inet_csk_reqsk_queue_is_full(), a little early: some lapse all the time */
+			b->blind = requests + b->most / 8 >= b->most;
 			answer = 0;
 		}
 	}

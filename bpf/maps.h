@@ -23,6 +23,7 @@
 #define SESSIONS_ENTRIES 65536
 #define HOLDERS_ENTRIES	 65536
 #define LEARNED_ENTRIES	 131072
+#define COMING_ENTRIES	 16384	/* sources with an attempt on its way; the eldest makes room */
 #define ENDS_BYTES	 262144 /* a ring: 3,600 ends of sessions that the daemon has not seen yet */
 
 #define LPM_TRIE_ENTRIES 1048576
@@ -114,6 +115,13 @@ struct {
 	__type(key, struct prefix_key);
 	__type(value, struct holder);
 } holders SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, COMING_ENTRIES);
+	__type(key, struct prefix_key);
+	__type(value, struct coming_of_source);
+} coming SEC(".maps");
 
 /* Not LRU: a live session is never forgotten for a new one. */
 struct {
@@ -221,6 +229,8 @@ static __always_inline void *state_find(struct state *st, enum table table, cons
 		return bpf_map_lookup_elem(&deferred, key);
 	case TABLE_HOLDER:
 		return bpf_map_lookup_elem(&holders, key);
+	case TABLE_COMING:
+		return bpf_map_lookup_elem(&coming, key);
 	case TABLE_LEARNED:
 		return bpf_map_lookup_elem(&learned, key);
 	case TABLES:
@@ -244,6 +254,8 @@ static __always_inline int state_add(struct state *st, enum table table, const v
 		return bpf_map_update_elem(&deferred, key, value, BPF_NOEXIST);
 	case TABLE_HOLDER:
 		return bpf_map_update_elem(&holders, key, value, BPF_NOEXIST);
+	case TABLE_COMING:
+		return bpf_map_update_elem(&coming, key, value, BPF_NOEXIST);
 	case TABLE_LEARNED:
 	case TABLES:
 		break; /* never from a packet */

@@ -62,22 +62,6 @@ static __always_inline int session_attempt(const struct policy *p, const struct 
 	return frame_address_guarded(p, &a->dest) ? 0 : -1;
 }
 
-/* The handshake of an admitted attempt is complete: it is no longer pending. */
-static __always_inline void session_arrived(struct state *st, struct attempt *a, __u32 isn)
-{
-	struct admitted *seen;
-	__u64 fingerprint;
-
-	a->isn = isn;
-	fingerprint = state_fingerprint(st, a);
-	a->isn = 0;
-	seen = state_find(st, TABLE_ADMITTED, &fingerprint);
-	if (!seen || __sync_val_compare_and_swap(&seen->established, 0, 1))
-		return;
-	st->counters->established++;
-	pending_sub(st->live, seen->at_ns);
-}
-
 /* Does the source itself hold so much that it has used half of its slot time? */
 static __always_inline int session_of_holder(const struct policy *p, const struct prefix_key *key,
 					     __u64 now_ns)
@@ -211,7 +195,7 @@ static __always_inline int session_change(const struct sock *sk, int before, int
 	if (before == TCP_STATE_SYN_RECV) {
 		__u32 next = BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq);
 
-		session_arrived(&st, &a, bpf_htonl(next - 1));
+		state_arrived(&st, &a, bpf_htonl(next - 1));
 		session_begin(&st, &a, now_ns, now_ns);
 	} else if (!session_finish(&st, state_fingerprint(&st, &a), &was, now_ns)) {
 		session_tell(&st, &was, BPF_CORE_READ((const struct tcp_sock *)sk, bytes_received),

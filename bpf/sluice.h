@@ -55,12 +55,35 @@
 #define THROTTLED_COST 10
 
 /*
- * An admitted attempt counts as a session to come for this long, in slots of a second each; a
- * client that lives answers the SYN-ACK within a few round trips (RFC 6298: a first retransmit
- * after 1 s). The ring has room for the seconds that CPUs a tick apart may write at once.
+ * Attempts on their way to a session (coming.h) are counted by steps of 2^SHIFT ns in rings; each
+ * ring is a power of two that has room for its window, for pace-horizon ahead of it, and for the
+ * step that CPUs a tick apart may write at once.
+ *
+ * Of everybody: steps of 1.07 s. An attempt counts for COMING_STEPS of them, less than 10 s, of
+ * which it is expected in the first COMING_YOUNG (a client answers the SYN-ACK within a round trip,
+ * or after its own retransmit, 1 s: RFC 6298); what became of the COMING_PAST before is known.
  */
-#define PENDING_WINDOW_S 10
-#define PENDING_RING	 16 /* a power of two */
+#define COMING_SHIFT 30
+#define COMING_RING  32
+#define COMING_STEPS 9
+#define COMING_YOUNG 2
+#define COMING_PAST  (COMING_STEPS - COMING_YOUNG)
+#define COMING_AHEAD 11
+
+/* Of one source: steps of 2.15 s; this one, the one before, and those ahead. */
+#define COMING_OF_SOURCE_SHIFT 31
+#define COMING_OF_SOURCE_RING  8
+
+/* On their way to an accept queue: steps of 34 ms, four of them about the longest round trip. */
+#define NEAR_SHIFT    25
+#define NEAR_RING     16
+#define NEAR_STEPS    4
+#define NEAR_OF_YOUNG 16 /* young steps are so many times as long as near ones */
+
+/* In the waiting room, by their turn: steps of 268 ms. */
+#define HELD_SHIFT 28
+#define HELD_RING  64
+#define HELD_STEPS 40
 
 /* Slot time is charged at a cost for each second of it: a fixed point number with so many bits. */
 #define SLOT_COST_SHIFT 16
@@ -175,6 +198,7 @@ enum table {
 	TABLE_ADMITTED,
 	TABLE_DEFERRED,
 	TABLE_HOLDER,
+	TABLE_COMING,
 	TABLE_LEARNED,
 	TABLES
 };
@@ -303,14 +327,27 @@ struct session {
 	__u32 flags; /* SESSION_ */
 };
 
+/* Attempts of all sources by step: its number, how many were let in, how many are to arrive. */
+struct coming {
+	__u64 word[COMING_RING];
+};
+
+/* Of one source: the step in the upper half, how many in the lower. */
+struct coming_of_source {
+	__u64 word[COMING_OF_SOURCE_RING];
+};
+
 /* How many sessions there are, and how many attempts may become some. Written by all CPUs. */
 struct live {
 	__s64 sessions;
-	__u64 changes;	   /* begins and ends: a look that sees no change has seen one state */
-	__u64 let_in;	   /* a step of the clock in the upper half, how many in the lower */
-	__u64 let_in_base; /* what the accept queue held when the step began */
+	__u64 changes;	     /* begins and ends: a look that sees no change has seen one state */
+	__u64 let_in;	     /* to accept queues within a step of the clock (backlog.h) */
+	__u64 held_until_ns; /* when the last one leaves the waiting room, as it was told */
 	__u64 pad[4];
-	__u64 pending[PENDING_RING]; /* the second in the upper half, how many in the lower */
+	struct coming everybody; /* attempts that may become sessions */
+	struct coming known;	 /* of these the ones of known senders */
+	__u64 near[NEAR_RING];	 /* on their way to an accept queue, as in coming_of_source */
+	__u64 held[HELD_RING];	 /* in the waiting room, by the step of their turn */
 };
 
 /* A source that was learned, or marked: what it is worth until when, where no list names it. */
@@ -357,11 +394,15 @@ struct class_key_v6 {
 	__u8 addr[16];
 };
 
+#define ADMITTED_ESTABLISHED 1U /* the handshake was completed */
+#define ADMITTED_KNOWN	     2U /* of a known sender */
+#define ADMITTED_HELD	     4U /* through the waiting room */
+
 /* An attempt that was admitted: a retransmit of it passes, within bounds. */
 struct admitted {
 	__u64 at_ns;
 	__u64 passes; /* time of the last pass, its low byte replaced by how many: one exchange */
-	__u64 established; /* 1: the handshake was completed */
+	__u64 coming; /* the step in which it is to be a session, and ADMITTED_ below it */
 };
 
 /* What each CPU counts. Read all at once by the daemon; written without locks. */
@@ -408,8 +449,11 @@ _Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");
 _Static_assert(sizeof(struct control) == 256, "four cache lines");
 _Static_assert(sizeof(struct prefix_key) == 24, "no padding in a hash key");
 _Static_assert(sizeof(struct holder) == 24 && sizeof(struct session) == 40, "no padding");
-_Static_assert((PENDING_RING & (PENDING_RING - 1)) == 0 && PENDING_RING > PENDING_WINDOW_S + 1,
-	       "a ring of seconds with room beyond the window");
+_Static_assert(COMING_RING > COMING_STEPS + COMING_AHEAD + 1, "room beyond the window");
+_Static_assert((COMING_STEPS << (COMING_SHIFT - 20)) < 10 * 1000, "counts for less than 10 s");
+_Static_assert((1ULL * COMING_YOUNG << COMING_SHIFT) ==
+		       (1ULL * NEAR_OF_YOUNG * NEAR_STEPS << NEAR_SHIFT),
+	       "a part of the young steps");
 _Static_assert(sizeof(struct policy) % 8 == 0, "policy sets lie behind each other");
 _Static_assert(sizeof(struct counters) <= 32768, "PCPU_MIN_UNIT_SIZE bounds a per-CPU value");
 

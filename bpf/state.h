@@ -17,6 +17,7 @@
 #ifndef STATE_H
 #define STATE_H
 
+#include "backlog.h"
 #include "gcra.h"
 #include "sessions.h"
 #include "siphash.h"
@@ -154,13 +155,16 @@ static __always_inline enum replay state_replay(struct state *st, __u64 fingerpr
 	return REPLAY_RETRANSMIT;
 }
 
-/* Notes an attempt that is admitted: now, or in its turn if it goes through the waiting room. */
+/*
+ * Notes an attempt that is admitted: now, or in its turn if it goes through the waiting room.
+ * coming: its step, and ADMITTED_ below it.
+ */
 static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u64 now_ns,
-					__u64 wait_ns, int paced)
+					__u64 turn_ns, int paced, __u64 coming)
 {
 	struct admitted fresh = {.at_ns = now_ns,
-				 .passes =
-					 REPLAY_TIME(now_ns + wait_ns) | (paced ? REPLAY_HELD : 0)};
+				 .passes = REPLAY_TIME(turn_ns) | (paced ? REPLAY_HELD : 0),
+				 .coming = coming};
 	struct admitted *seen;
 
 	if (!state_add(st, TABLE_ADMITTED, &fingerprint, &fresh))
@@ -172,7 +176,7 @@ static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u
 	}
 	seen->at_ns = fresh.at_ns; /* an expired entry of the same attempt begins anew */
 	seen->passes = fresh.passes;
-	seen->established = 0;
+	seen->coming = fresh.coming;
 }
 
 /* --- the attempts that were deferred ------------------------------------------------------- */
@@ -240,11 +244,83 @@ FRAME_OF_ITS_OWN __u32 state_rank(struct state *st, const struct attempt *a, __u
 FRAME_OF_ITS_OWN int state_holds_too_much(struct state *st, const struct attempt *a, int known,
 					  __u64 now_ns)
 {
+	const struct session_limits *s = &st->policy->sessions;
+	const struct coming_of_source *c = NULL;
+	struct prefix_key key;
+	__u32 coming;
+
+	state_slot_key(st, TABLE_HOLDER, a, &key);
+	if (s->per_source)
+		c = state_find(st, TABLE_COMING, &key);
+	coming = c ? coming_of_source_count(c, now_ns) : 0;
+	return holder_verdict(state_find(st, TABLE_HOLDER, &key), s, known, coming, now_ns);
+}
+
+/* --- what is on its way --------------------------------------------------------------------- */
+
+/*
+ * One more of its source is on its way. Asked only where max-sessions-per-source is set: a flood
+ * of spoofed sources may push others out of this table, which then count when they are sessions.
+ */
+FRAME_OF_ITS_OWN void state_coming_of_source(struct state *st, const struct attempt *a,
+					     __u64 turn_ns)
+{
+	struct coming_of_source *c, none = {};
 	struct prefix_key key;
 
 	state_slot_key(st, TABLE_HOLDER, a, &key);
-	return holder_verdict(state_find(st, TABLE_HOLDER, &key), &st->policy->sessions, known,
-			      now_ns);
+	c = state_find(st, TABLE_COMING, &key);
+	if (!c) {
+		state_add(st, TABLE_COMING, &key, &none);
+		c = state_find(st, TABLE_COMING, &key);
+	}
+	if (c)
+		coming_of_source_add(c, turn_ns);
+}
+
+/* Notes an attempt that was let in as one that is to arrive. Returns what state_admit() keeps. */
+static __always_inline __u64 state_coming(struct state *st, __u64 turn_ns, int known, int paced)
+{
+	coming_add(&st->live->everybody, turn_ns);
+	if (known)
+		coming_add(&st->live->known, turn_ns);
+	return (__u64)coming_step(turn_ns) << 32 | (known ? ADMITTED_KNOWN : 0) |
+	       (paced ? ADMITTED_HELD : 0);
+}
+
+/*
+ * The handshake of an attempt is complete: it is on its way no longer. a is without its ISN.
+ */
+static __always_inline void state_arrived(struct state *st, struct attempt *a, __u32 isn)
+{
+	struct coming_of_source *c;
+	struct admitted *seen;
+	struct prefix_key key;
+	__u64 fingerprint, coming;
+
+	a->isn = isn;
+	fingerprint = state_fingerprint(st, a);
+	a->isn = 0;
+	seen = state_find(st, TABLE_ADMITTED, &fingerprint);
+	if (!seen)
+		return;
+	coming = *(volatile __u64 *)&seen->coming;
+	if (coming & ADMITTED_ESTABLISHED ||
+	    __sync_val_compare_and_swap(&seen->coming, coming, coming | ADMITTED_ESTABLISHED) !=
+		    coming)
+		return;
+	st->counters->established++;
+	coming_arrived(&st->live->everybody, (__u32)(coming >> 32));
+	if (coming & ADMITTED_KNOWN)
+		coming_arrived(&st->live->known, (__u32)(coming >> 32));
+	if (!(coming & ADMITTED_HELD))
+		near_arrived(st->live, seen->at_ns);
+	if (!st->policy->sessions.per_source)
+		return;
+	state_slot_key(st, TABLE_HOLDER, a, &key);
+	c = state_find(st, TABLE_COMING, &key);
+	if (c)
+		coming_of_source_arrived(c, coming >> 32 << COMING_SHIFT);
 }
 
 /* --- the buckets of sources and subnets ---------------------------------------------------- */

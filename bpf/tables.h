@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backlog.h"
 #include "sessions.h"
 #include "sluice.h"
 
 #define PLAIN_KEY_BYTES	  24
-#define PLAIN_VALUE_BYTES 24
+#define PLAIN_VALUE_BYTES 64
 #define PLAIN_NONE	  0xffffffffU
 
 struct plain_entry {
@@ -132,6 +133,7 @@ static inline int state_open_tables(struct state *st, __u32 entries)
 		[TABLE_ADMITTED] = {sizeof(__u64), sizeof(struct admitted)},
 		[TABLE_DEFERRED] = {sizeof(__u64), sizeof(__u64)},
 		[TABLE_HOLDER] = {sizeof(struct prefix_key), sizeof(struct holder)},
+		[TABLE_COMING] = {sizeof(struct prefix_key), sizeof(struct coming_of_source)},
 		[TABLE_LEARNED] = {sizeof(struct prefix_key), sizeof(struct learned)},
 	};
 

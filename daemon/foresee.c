@@ -171,7 +171,7 @@ void foresee_state(const struct look *l, const struct attempt *a, struct foresee
 	*s = (struct foresee_state){.mode = gate_mode(p, l->now_ns),
 				    .tiers = gate_tiers(p, &l->control, l->now_ns),
 				    .leased = l->control.lease_until_ns > l->now_ns,
-				    .pending = pending_count(&l->live, l->now_ns)};
+				    .pending = coming_count(&l->live.everybody, l->now_ns)};
 	if (!f)
 		return;
 	global = s->tiers & TIER_QUEUE ? &p->global_queue : &p->global;

@@ -266,7 +266,7 @@ uint64_t kernel_sessions_changes(const struct kernel *k)
 
 uint32_t kernel_sessions_pending(const struct kernel *k)
 {
-	return pending_count(k->live, kernel_now_ns());
+	return coming_count(&k->live->everybody, kernel_now_ns());
 }
 
 void kernel_sessions_adjust(struct kernel *k, int64_t by)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "backlog.h"
 #include "sessions.h"
 #include "sluice.h"
 

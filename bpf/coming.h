@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * coming.h - attempts on their way: let in, and not yet sessions. Pure.
+ *
+ * Between the SYN that is let in and the session lies a round trip, in which nobody else counts
+ * the attempt. Who is let in meanwhile would overrun every limit on sessions, so it is counted
+ * here, by the step of time in which it is to arrive. But a SYN can be spoofed, and a flood of
+ * those never arrives: what the steps before have lost says how much of the present ones to expect.
+ *
+ * A word of a ring is its step and a count: one compare-and-exchange, and a slot that the ring has
+ * come round to is none of the present one's. CPUs a tick apart write different slots at worst.
+ */
+#ifndef COMING_H
+#define COMING_H
+
+#include "sluice.h"
+
+#define COMING_TRIES 4
+
+/* --- one count a step ------------------------------------------------------------------------ */
+
+static __always_inline __u64 step_word(__u32 step, __u32 count)
+{
+	return (__u64)step << 32 | count;
+}
+
+static __always_inline __u32 step_count(const __u64 *slot, __u32 step)
+{
+	__u64 word = *(volatile const __u64 *)slot;
+
+	return (__u32)(word >> 32) == step ? (__u32)word : 0;
+}
+
+/* One more in this step. Returns 0, or -1 when it was lost under contention. */
+static __always_inline int step_add(__u64 *slot, __u32 step)
+{
+	for (int i = 0; i < COMING_TRIES; i++) {
+		__u64 old = *(volatile __u64 *)slot;
+		__u64 next = old >> 32 == step ? old + 1 : step_word(step, 1);
+
+		if (__sync_val_compare_and_swap(slot, old, next) == old)
+			return 0;
+	}
+	return -1;
+}
+
+/* One less in this step. Returns 0, or -1: it no longer counts, or it was lost. */
+static __always_inline int step_sub(__u64 *slot, __u32 step)
+{
+	for (int i = 0; i < COMING_TRIES; i++) {
+		__u64 old = *(volatile __u64 *)slot;
+
+		if (old >> 32 != step || !(__u32)old)
+			return -1;
+		if (__sync_val_compare_and_swap(slot, old, old - 1) == old)
+			return 0;
+	}
+	return -1;
+}
+
+/* --- of everybody: how many were let in, and how many of them are still to arrive -------------- */
+
+#define COMING_BITS 22 /* 4 million a step each; above them 20 bits of the step: 13 days */
+#define COMING_MASK ((1ULL << COMING_BITS) - 1)
+#define COMING_ONE  ((1ULL << COMING_BITS) + 1) /* let in, and to arrive */
+
+/* Sums over some steps. */
+struct coming_sum {
+	__u64 let_in, to_arrive;
+};
+
+static __always_inline __u32 coming_step(__u64 at_ns)
+{
+	return (__u32)(at_ns >> COMING_SHIFT);
+}
+
+static __always_inline __u64 coming_head(__u32 step)
+{
+	return (__u64)step << 2 * COMING_BITS;
+}
+
+static __always_inline int coming_is_of(__u64 word, __u32 step)
+{
+	return word >> 2 * COMING_BITS == coming_head(step) >> 2 * COMING_BITS;
+}
+
+/*
+ * One more was let in that is to arrive at that time. Returns 0, or -1 when it was lost under
+ * contention: then it counts when it is a session. (NULL is never passed here or below; the
+ * verifier asks for the check.)
+ */
+VERIFIED_ALONE int coming_add(struct coming *c, __u64 at_ns)
+{
+	__u32 step = coming_step(at_ns);
+	__u64 *slot;
+
+	if (!c)
+		return -1;
+	slot = &c->word[step & (COMING_RING - 1)];
+	for (int i = 0; i < COMING_TRIES; i++) {
+		__u64 old = *(volatile __u64 *)slot;
+		__u64 next = old + COMING_ONE;
+
+		if (!coming_is_of(old, step))
+			next = coming_head(step) + COMING_ONE;
+		else if ((old >> COMING_BITS & COMING_MASK) == COMING_MASK)
+			return -1;
+		if (__sync_val_compare_and_swap(slot, old, next) == old)
+			return 0;
+	}
+	return -1;
+}
+
+/* One that was to arrive in that step has. Returns 0, or -1: it no longer counts. */
+VERIFIED_ALONE int coming_arrived(struct coming *c, __u32 step)
+{
+	__u64 *slot;
+
+	if (!c)
+		return -1;
+	slot = &c->word[step & (COMING_RING - 1)];
+	for (int i = 0; i < COMING_TRIES; i++) {
+		__u64 old = *(volatile __u64 *)slot;
+
+		if (!coming_is_of(old, step) || !(old & COMING_MASK))
+			return -1;
+		if (__sync_val_compare_and_swap(slot, old, old - 1) == old)
+			return 0;
+	}
+	return -1;
+}
+
+/* Sums so many steps from the first on. The bound of the loop is a constant at each caller. */
+static __always_inline struct coming_sum coming_over(const struct coming *c, __u32 first,
+						     __u32 steps)
+{
+	struct coming_sum sum = {};
+
+	for (__u32 i = 0; i < steps; i++) {
+		__u64 word = *(volatile const __u64 *)&c->word[(first + i) & (COMING_RING - 1)];
+
+		if (!coming_is_of(word, first + i))
+			continue;
+		sum.let_in += word >> COMING_BITS & COMING_MASK;
+		sum.to_arrive += word & COMING_MASK;
+	}
+	return sum;
+}
+
+/*
+ * Attempts that are no sessions yet, of the last COMING_STEPS steps and of those held until later.
+ * Spoofed ones among them.
+ */
+static __always_inline __u32 coming_count(const struct coming *c, __u64 now_ns)
+{
+	return (__u32)coming_over(c, coming_step(now_ns) - (COMING_STEPS - 1),
+				  COMING_STEPS + COMING_AHEAD)
+		.to_arrive;
+}
+
+/* What the steps before the young ones have lost: as many of the young ones as that is will be. */
+static __always_inline struct coming_sum coming_past(const struct coming *c, __u64 now_ns)
+{
+	return coming_over(c, coming_step(now_ns) - (COMING_STEPS - 1), COMING_PAST);
+}
+
+/*
+ * Of the young ones, COMING_YOUNG steps, so many are not expected: what COMING_PAST steps have lost,
+ * in proportion, and a quarter more, as chance has it.
+ */
+static __always_inline __u64 coming_lost(const struct coming_sum *past)
+{
+	return past->to_arrive * COMING_YOUNG * 5 / (COMING_PAST * 4);
+}
+
+/*
+ * How many attempts that were let in are still to be expected as sessions: of the young ones the
+ * share that arrived of those before, or what is more of them than a steady flood would be. So a
+ * burst of real clients counts in full, also within a flood; a flood counts for as long as it is
+ * young itself, COMING_YOUNG steps, and hardly at all from then on.
+ */
+VERIFIED_ALONE int coming_expected(const struct coming *c, __u64 now_ns)
+{
+	struct coming_sum past, young;
+	__u64 share, more, lost;
+
+	if (!c)
+		return 0;
+	past = coming_past(c, now_ns);
+	young = coming_over(c, coming_step(now_ns) - (COMING_YOUNG - 1),
+			    COMING_YOUNG + COMING_AHEAD);
+	if (past.to_arrive > past.let_in)
+		past.to_arrive = past.let_in;
+	share = young.to_arrive * (past.let_in - past.to_arrive + 1) / (past.let_in + 1);
+	lost = coming_lost(&past);
+	more = young.to_arrive > lost ? young.to_arrive - lost : 0;
+	return (int)(share > more ? share : more);
+}
+
+/* --- of one source ----------------------------------------------------------------------------- */
+
+static __always_inline __u32 coming_of_source_step(__u64 at_ns)
+{
+	return (__u32)(at_ns >> COMING_OF_SOURCE_SHIFT);
+}
+
+static __always_inline int coming_of_source_add(struct coming_of_source *c, __u64 at_ns)
+{
+	__u32 step = coming_of_source_step(at_ns);
+
+	return step_add(&c->word[step & (COMING_OF_SOURCE_RING - 1)], step);
+}
+
+static __always_inline int coming_of_source_arrived(struct coming_of_source *c, __u64 at_ns)
+{
+	__u32 step = coming_of_source_step(at_ns);
+
+	return step_sub(&c->word[step & (COMING_OF_SOURCE_RING - 1)], step);
+}
+
+/* Its attempts of this step, the one before, and those that are held until later. */
+static __always_inline __u32 coming_of_source_count(const struct coming_of_source *c, __u64 now_ns)
+{
+	__u32 first = coming_of_source_step(now_ns) - 1, count = 0;
+
+	for (__u32 i = 0; i < COMING_OF_SOURCE_RING - 1; i++)
+		count += step_count(&c->word[(first + i) & (COMING_OF_SOURCE_RING - 1)], first + i);
+	return count;
+}
+
+/* --- what is let in to the accept queues just now, and what waits in the room ------------------ */
+
+static __always_inline int near_add(struct live *l, __u64 now_ns)
+{
+	__u32 step = (__u32)(now_ns >> NEAR_SHIFT);
+
+	return step_add(&l->near[step & (NEAR_RING - 1)], step);
+}
+
+static __always_inline int near_arrived(struct live *l, __u64 at_ns)
+{
+	__u32 step = (__u32)(at_ns >> NEAR_SHIFT);
+
+	return step_sub(&l->near[step & (NEAR_RING - 1)], step);
+}
+
+/*
+ * Let in within the last NEAR_STEPS steps, about the longest round trip, no session yet, and more
+ * than a steady flood would be.
+ */
+static __always_inline __u32 near_expected(const struct live *l, __u64 now_ns)
+{
+	__u32 step = (__u32)(now_ns >> NEAR_SHIFT), count = 0;
+	struct coming_sum past = coming_past(&l->everybody, now_ns);
+	__u64 lost = coming_lost(&past) / NEAR_OF_YOUNG;
+
+	for (__u32 i = 0; i < NEAR_STEPS; i++)
+		count += step_count(&l->near[(step - i) & (NEAR_RING - 1)], step - i);
+	return count > lost ? count - (__u32)lost : 0;
+}
+
+static __always_inline int held_add(struct live *l, __u64 turn_ns)
+{
+	__u32 step = (__u32)(turn_ns >> HELD_SHIFT);
+	__u64 last_ns = *(volatile __u64 *)&l->held_until_ns;
+
+	/* A lost race leaves an end that is a little early: the last ones then do not count. */
+	if (turn_ns > last_ns)
+		__sync_val_compare_and_swap(&l->held_until_ns, last_ns, turn_ns);
+	return step_add(&l->held[step & (HELD_RING - 1)], step);
+}
+
+/* How many wait in the room, by what they were told; of the present step what is left of it. */
+VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
+{
+	__u32 step = (__u32)(now_ns >> HELD_SHIFT), count;
+	__u64 left_ns = (1ULL << HELD_SHIFT) - (now_ns & ((1ULL << HELD_SHIFT) - 1));
+
+	if (!l || *(volatile const __u64 *)&l->held_until_ns <= now_ns)
+		return 0;
+	count = (__u32)(step_count(&l->held[step & (HELD_RING - 1)], step) * left_ns >> HELD_SHIFT);
+	for (__u32 i = 1; i < HELD_STEPS; i++)
+		count += step_count(&l->held[(step + i) & (HELD_RING - 1)], step + i);
+	return (int)count;
+}
+
+#endif
