@@ -17,6 +17,13 @@
 
 #define COMING_TRIES 4
 
+/* Left as a loop: what it takes of the short stack unrolled, others need. */
+#ifdef __clang__
+#define KEEP_LOOP _Pragma("clang loop unroll(disable)")
+#else
+#define KEEP_LOOP
+#endif
+
 /* --- one count a step ------------------------------------------------------------------------ */
 
 static __always_inline __u64 step_word(__u32 step, __u32 count)
@@ -26,14 +33,19 @@ static __always_inline __u64 step_word(__u32 step, __u32 count)
 
 static __always_inline __u32 step_count(const __u64 *slot, __u32 step)
 {
-	__u64 word = *(volatile const __u64 *)slot;
+	__u64 word = *(volatile const __u64 *)slot, differs = word >> 32 ^ step;
 
-	return (__u32)(word >> 32) == step ? (__u32)word : 0;
+	return (__u32)word * (__u32)((differs - 1) >> 63); /* no branch: coming_match() */
 }
 
-/* One more in this step. Returns 0, or -1 when it was lost under contention. */
-static __always_inline int step_add(__u64 *slot, __u32 step)
+/*
+ * One more in this step. Returns 0, or -1 when it was lost under contention. (NULL is never passed
+ * here or below; the verifier asks for the check.)
+ */
+VERIFIED_ALONE int step_add(__u64 *slot, __u32 step)
 {
+	if (!slot)
+		return -1;
 	for (int i = 0; i < COMING_TRIES; i++) {
 		__u64 old = *(volatile __u64 *)slot;
 		__u64 next = old >> 32 == step ? old + 1 : step_word(step, 1);
@@ -45,8 +57,10 @@ static __always_inline int step_add(__u64 *slot, __u32 step)
 }
 
 /* One less in this step. Returns 0, or -1: it no longer counts, or it was lost. */
-static __always_inline int step_sub(__u64 *slot, __u32 step)
+VERIFIED_ALONE int step_sub(__u64 *slot, __u32 step)
 {
+	if (!slot)
+		return -1;
 	for (int i = 0; i < COMING_TRIES; i++) {
 		__u64 old = *(volatile __u64 *)slot;
 
@@ -67,6 +81,7 @@ static __always_inline int step_sub(__u64 *slot, __u32 step)
 /* Sums over some steps. */
 struct coming_sum {
 	__u64 let_in, to_arrive;
+	__u64 steps; /* in which anybody was let in */
 };
 
 static __always_inline __u32 coming_step(__u64 at_ns)
@@ -81,13 +96,12 @@ static __always_inline __u64 coming_head(__u32 step)
 
 static __always_inline int coming_is_of(__u64 word, __u32 step)
 {
-	return word >> 2 * COMING_BITS == coming_head(step) >> 2 * COMING_BITS;
+	return !((word ^ coming_head(step)) >> 2 * COMING_BITS);
 }
 
 /*
  * One more was let in that is to arrive at that time. Returns 0, or -1 when it was lost under
- * contention: then it counts when it is a session. (NULL is never passed here or below; the
- * verifier asks for the check.)
+ * contention: then it counts when it is a session.
  */
 VERIFIED_ALONE int coming_add(struct coming *c, __u64 at_ns)
 {
@@ -130,19 +144,29 @@ VERIFIED_ALONE int coming_arrived(struct coming *c, __u32 step)
 	return -1;
 }
 
+/* 1 if the step is the word's, else 0; without a branch, of which each doubles what the verifier
+ * has to walk in a loop. */
+static __always_inline __u64 coming_match(__u64 word, __u32 step)
+{
+	__u64 differs = (word ^ coming_head(step)) >> 2 * COMING_BITS;
+
+	return (differs - 1) >> 63;
+}
+
 /* Sums so many steps from the first on. The bound of the loop is a constant at each caller. */
 static __always_inline struct coming_sum coming_over(const struct coming *c, __u32 first,
 						     __u32 steps)
 {
 	struct coming_sum sum = {};
 
+	KEEP_LOOP
 	for (__u32 i = 0; i < steps; i++) {
 		__u64 word = *(volatile const __u64 *)&c->word[(first + i) & (COMING_RING - 1)];
+		__u64 match = coming_match(word, first + i);
 
-		if (!coming_is_of(word, first + i))
-			continue;
-		sum.let_in += word >> COMING_BITS & COMING_MASK;
-		sum.to_arrive += word & COMING_MASK;
+		sum.let_in += (word >> COMING_BITS & COMING_MASK) * match;
+		sum.to_arrive += (word & COMING_MASK) * match;
+		sum.steps += match;
 	}
 	return sum;
 }
@@ -165,12 +189,13 @@ static __always_inline struct coming_sum coming_past(const struct coming *c, __u
 }
 
 /*
- * Of the young ones, COMING_YOUNG steps, so many are not expected: what COMING_PAST steps have lost,
- * in proportion, and a quarter more, as chance has it.
+ * So many of COMING_YOUNG steps will never arrive, if those before are a guide: what a step of
+ * theirs has lost, and a quarter more, as chance has it. Steps without anybody say nothing, so that
+ * a flood is known for one as soon as its first step is no longer young.
  */
 static __always_inline __u64 coming_lost(const struct coming_sum *past)
 {
-	return past->to_arrive * COMING_YOUNG * 5 / (COMING_PAST * 4);
+	return past->steps ? past->to_arrive * COMING_YOUNG * 5 / (past->steps * 4) : 0;
 }
 
 /*
@@ -219,13 +244,16 @@ static __always_inline int coming_of_source_arrived(struct coming_of_source *c, 
 }
 
 /* Its attempts of this step, the one before, and those that are held until later. */
-static __always_inline __u32 coming_of_source_count(const struct coming_of_source *c, __u64 now_ns)
+VERIFIED_ALONE int coming_of_source_count(const struct coming_of_source *c, __u64 now_ns)
 {
 	__u32 first = coming_of_source_step(now_ns) - 1, count = 0;
 
+	if (!c)
+		return 0;
+	KEEP_LOOP
 	for (__u32 i = 0; i < COMING_OF_SOURCE_RING - 1; i++)
 		count += step_count(&c->word[(first + i) & (COMING_OF_SOURCE_RING - 1)], first + i);
-	return count;
+	return (int)count;
 }
 
 /* --- what is let in to the accept queues just now, and what waits in the room ------------------ */
@@ -254,6 +282,7 @@ static __always_inline __u32 near_expected(const struct live *l, __u64 now_ns)
 	struct coming_sum past = coming_past(&l->everybody, now_ns);
 	__u64 lost = coming_lost(&past) / NEAR_OF_YOUNG;
 
+	KEEP_LOOP
 	for (__u32 i = 0; i < NEAR_STEPS; i++)
 		count += step_count(&l->near[(step - i) & (NEAR_RING - 1)], step - i);
 	return count > lost ? count - (__u32)lost : 0;
@@ -279,6 +308,7 @@ VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
 	if (!l || *(volatile const __u64 *)&l->held_until_ns <= now_ns)
 		return 0;
 	count = (__u32)(step_count(&l->held[step & (HELD_RING - 1)], step) * left_ns >> HELD_SHIFT);
+	KEEP_LOOP
 	for (__u32 i = 1; i < HELD_STEPS; i++)
 		count += step_count(&l->held[(step + i) & (HELD_RING - 1)], step + i);
 	return (int)count;

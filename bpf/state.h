@@ -252,7 +252,7 @@ FRAME_OF_ITS_OWN int state_holds_too_much(struct state *st, const struct attempt
 	state_slot_key(st, TABLE_HOLDER, a, &key);
 	if (s->per_source)
 		c = state_find(st, TABLE_COMING, &key);
-	coming = c ? coming_of_source_count(c, now_ns) : 0;
+	coming = c ? (__u32)coming_of_source_count(c, now_ns) : 0;
 	return holder_verdict(state_find(st, TABLE_HOLDER, &key), s, known, coming, now_ns);
 }
 
@@ -265,7 +265,8 @@ FRAME_OF_ITS_OWN int state_holds_too_much(struct state *st, const struct attempt
 FRAME_OF_ITS_OWN void state_coming_of_source(struct state *st, const struct attempt *a,
 					     __u64 turn_ns)
 {
-	struct coming_of_source *c, none = {};
+	static const struct coming_of_source none; /* not on the short stack */
+	struct coming_of_source *c;
 	struct prefix_key key;
 
 	state_slot_key(st, TABLE_HOLDER, a, &key);

@@ -173,7 +173,8 @@ struct change {
 	uint64_t drained_ns;	 /* those who wait have left by then */
 	bool tag;		 /* what comes back from it has the source address of the rows */
 	int64_t sessions;	 /* so many are live; -1 is as good as none */
-	uint32_t coming;	 /* and so many attempts of this second are on their way to one */
+	uint32_t coming;	 /* and so many attempts of this step are on their way to one */
+	uint32_t lost;		 /* of each step before so many are, and will never arrive */
 	struct {
 		uint64_t sessions, owes_ns; /* of the frame's source, as of now */
 	} holds;

@@ -4,6 +4,8 @@
  */
 #include "packet.h"
 
+#include "coming.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,12 +240,21 @@ static int compare_words(const struct row *row, const struct step *step, const s
 	       compare_debt("source", o->source_ns, bench_debt(SOURCES, &source, now_ns));
 }
 
+/* As if so many attempts had been let in within this step, and so many in vain in each before. */
+static void make_coming(struct coming *c, uint64_t now_ns, uint32_t coming, uint32_t lost)
+{
+	for (uint32_t i = 0; i < COMING_STEPS; i++) {
+		uint32_t step = coming_step(now_ns) - i;
+
+		c->word[step % COMING_RING] = coming_head(step) | COMING_ONE * (i ? lost : coming);
+	}
+}
+
 /* What the kernel's events and the daemon would have written into the maps. */
 static int make_sessions(const struct row *row, const struct step *step, bool v6)
 {
 	const struct change *change = &step->first;
 	uint64_t now_ns = BENCH_START_NS + step->at_ns;
-	uint32_t second = now_ns / NSEC_PER_SEC;
 	struct prefix_key key = source_of(row, &step->frame, v6);
 	struct live l = {.sessions = change->sessions};
 	struct holder h = {.tat_ns = now_ns + change->holds.owes_ns,
@@ -253,7 +264,7 @@ static int make_sessions(const struct row *row, const struct step *step, bool v6
 				.class = change->learned.rank};
 	int err = 0;
 
-	l.pending[second % PENDING_RING] = (uint64_t)second << 32 | change->coming;
+	make_coming(&l.everybody, now_ns, change->coming, change->lost);
 	if (change->sessions || change->coming)
 		err = bench_live(&l);
 	if (!err && (change->holds.sessions || change->holds.owes_ns))

@@ -4,13 +4,13 @@
 
 Reads a trace on standard input and prints one line for each SYN: verdict, reason, whether it was a
 retransmit of a deferred attempt, and the global, trusted, source and subnet words afterwards (0: none);
-then live sessions and pending attempts, and of its holder the word, up to when it is charged, its sessions.
+then live sessions and attempts on their way, and of its holder the word, up to when it is charged, its sessions.
 
     policy KEY=VALUE...                         rates are count/period_ns; 0/1 is off
     class NAME ADDRESS BITS                     32 hex digits, of 128 bits; the longest match wins
     force TIERS LEASE_UNTIL VALUE UNTIL         what the load says, the lease, a manual set and its end
     room UNTIL DRAINED                          the waiting room stands until; what waited has left by
-    backlog WAITING MOST | backlog none         the listener's accept queue from now on
+    backlog WAITING YOUNG MOST BLIND            the listener's accept queue from now on; or: backlog none
     learned NAME FAMILY SOURCE UNTIL            by the prefix that makes a source now
     syn NOW FAMILY SOURCE DEST SPORT DPORT ISN  FAMILY is 4 or 6
     begin ... | end ...                         the same of the SYN whose session begins or ends
@@ -79,13 +79,37 @@ class SlotTime:
             self.tat = min(max(self.tat, since) + held * cost // 65536, now + 8 * self.burst)
 
 
+class Steps:
+    """How many began in each step of 2**bits ns, and how many of them are still missing."""
+
+    def __init__(self, bits):
+        self.bits, self.begun, self.here = bits, {}, {}
+
+    def begins(self, at):
+        self.begun[at >> self.bits] = self.begun.get(at >> self.bits, 0) + 1
+
+    def arrived(self, at):
+        step = at >> self.bits
+        if self.here.get(step, 0) < self.begun.get(step, 0):
+            self.here[step] = self.here.get(step, 0) + 1
+
+    def started(self, now, first, last):
+        return sum(self.begun.get((now >> self.bits) + i, 0) for i in range(first, last + 1))
+
+    def missing(self, now, first, last):
+        return self.started(now, first, last) - sum(
+            self.here.get((now >> self.bits) + i, 0) for i in range(first, last + 1))
+
+
 class Model:
     def __init__(self):
         self.word = {"global": 0, "trusted": 0, "refuse": 0, "remember": 0}
         self.source, self.subnet = {}, {}
         self.admitted, self.deferred = {}, {}
         self.classes, self.learned = [], {}
-        self.live, self.pending, self.holders, self.sessions = 0, {}, {}, {}
+        self.live, self.holders, self.sessions = 0, {}, {}
+        self.on_the_way, self.everybody, self.known = {}, Steps(30), Steps(30)
+        self.sources, self.near, self.in_room, self.room_last = {}, Steps(25), Steps(28), 0
         self.backlog, self.let_in = None, (0, 0, 0)
         self.load_tiers, self.lease, self.manual, self.manual_end = 0, NEVER, 0, 0
         self.room_until, self.drained = NEVER, 0
@@ -127,9 +151,20 @@ class Model:
         return name if cls == "unknown" and now < until else cls
 
     def coming(self, now):
-        """Admitted attempts of this second and the nine before it that are no sessions yet."""
-        second = now // SECOND
-        return sum(self.pending.get(second - i, 0) for i in range(10))
+        """Admitted attempts of nine steps, and of those to come, that are no sessions yet."""
+        return self.everybody.missing(now, -8, 11)
+
+    @staticmethod
+    def usually_lost(steps, now):
+        """What two steps are expected to lose, by the seven before them, and a quarter more."""
+        busy = sum(1 for i in range(-8, -1) if steps.begun.get((now >> 30) + i))
+        return steps.missing(now, -8, -2) * 2 * 5 // (busy * 4) if busy else 0
+
+    def expected(self, steps, now):
+        young = steps.missing(now, -1, 11)
+        begun, lost = steps.started(now, -8, -2), steps.missing(now, -8, -2)
+        share = young * (begun - lost + 1) // (begun + 1)
+        return max(share, young - self.usually_lost(steps, now))
 
     def no_slot(self, now, known):
         """None, or what becomes of a newcomer as there is no slot."""
@@ -138,50 +173,70 @@ class Model:
         most = self.most["known" if known else "others"]
         if self.live >= most:
             return "refused"
-        coming = 0 if known else min(self.coming(now), self.pending_most)
+        if known:
+            coming = self.expected(self.known, now)
+        else:
+            coming = max(self.expected(self.everybody, now),
+                         min(self.coming(now), self.pending_most))
         return "deferred" if self.live + coming >= most else None
 
     def holds_too_much(self, now, family, source, known):
-        holder = self.holders.get(self.slot("source", family, source))
-        if not holder:
-            return None
-        if self.own_most and holder.sessions >= self.own_most * (2 if known else 1):
+        own = self.slot("source", family, source)
+        holder = self.holders.get(own)
+        sessions = holder.sessions if holder else 0
+        coming = self.sources[own].missing(now, -1, 5) if own in self.sources else 0
+        if self.own_most and sessions + coming >= self.own_most * (2 if known else 1):
             return "source-sessions"
-        if known or not self.slot_cost:
+        if not holder or known or not self.slot_cost:
             return None
         holder.settle(now, self.slot_cost)
         return "source-time" if holder.tat - now > SlotTime.burst else None
 
-    def waiting(self, now, ahead):
-        """In the accept queue, or about to be: what was let in within this step of the clock too.
+    def in_queue(self, now):
+        """In the accept queue or about to be, as far as the kernel shows it."""
+        waiting, young, _, blind = self.backlog
+        if blind:
+            lost = self.usually_lost(self.everybody, now) // 16
+            young = max(young, self.near.missing(now, -3, 0) - lost)
+        return waiting + young
 
-        ahead: who is held meets the queue when so many have been let out before.
-        """
-        step, base, count = self.let_in
-        waiting = self.backlog[0] + ahead
-        if step != now >> 20:
-            return waiting
-        return max(waiting, min(base + count, waiting + 8))  # no more can be unseen at a time
+    def waiting_in_room(self, now):
+        """By what they were told; of the present step, the part that is left of it."""
+        if self.room_last <= now:
+            return 0
+        left = 2 ** 28 - now % 2 ** 28
+        return (self.in_room.missing(now, 0, 0) * left >> 28) + self.in_room.missing(now, 1, 39)
 
-    def queue_has_room(self, now, rank, ahead):
+    def takes_place(self, now, rank, held):
+        """What was let in within this step of the clock counts too; no more than eight unseen."""
         if not self.backlog:
             return True
-        places = self.backlog[1] + 1  # sk_acceptq_is_full: one more than the backlog
+        places = self.backlog[2] + 1  # sk_acceptq_is_full: one more than the backlog
         mine = {"known": places, "waited": places * 9 // 10, "first": (places + 1) // 2}[rank]
-        return self.waiting(now, ahead) < max(mine, 1)
-
-    def enters_queue(self, now):
-        if self.backlog and self.backlog[1]:
-            step, base, count = self.let_in
-            same = step == now >> 20
-            self.let_in = (step, base, count + 1) if same else (now >> 20, self.backlog[0], 1)
+        shown = waiting = self.in_queue(now)
+        step, base, count = self.let_in
+        if step != now >> 20:
+            base, count = shown, 0
+        else:
+            waiting = max(shown, min(base + count, shown + 8))
+        if waiting + self.waiting_in_room(now) >= max(mine, 1):
+            return False
+        if not held:
+            self.let_in = (now >> 20, base, count + 1)
+        return True
 
     def begin(self, now, family, attempt):
         seen = self.admitted.get(attempt)
         if seen and not seen["established"]:
             seen["established"] = True
-            second = seen["at"] // SECOND
-            self.pending[second] = max(self.pending.get(second, 0) - 1, 0)
+            self.everybody.arrived(seen["turn"])
+            if seen["known"]:
+                self.known.arrived(seen["turn"])
+            if not seen["later"]:
+                self.near.arrived(seen["at"])
+            own = self.slot("source", family, attempt[0])
+            if self.own_most and own in self.sources:
+                self.sources[own].arrived(seen["turn"] >> 30 << 30)
         self.live += 1
         key = self.slot("source", family, attempt[0])
         holder = self.holders.setdefault(key, SlotTime(now))
@@ -282,11 +337,22 @@ class Model:
             waited and cls == "unknown" and shared.tau["waited"] > shared.tau["first"])
         wait = max(owed - shared.tau["first"], 0) if newcomer else 0
         held = bool(newcomer) and owed + shared.t > shared.tau["first"]
-        if self.most["known"]:
-            self.pending[now // SECOND] = self.pending.get(now // SECOND, 0) + 1
+        known = cls == "known"
+        if self.own_most:
+            own = self.slot("source", family, source)
+            self.sources.setdefault(own, Steps(31)).begins(now + wait)
+        if self.backlog and not wait:
+            self.near.begins(now)
+        if wait:
+            self.in_room.begins(now + wait)
+            self.room_last = max(self.room_last, now + wait)
+        self.everybody.begins(now + wait)
+        if known:
+            self.known.begins(now + wait)
         turn = now + wait + (max(shared.t - SECOND, 0) if held else 0)  # up to an interval late
         turn -= turn % 256  # as it lies beside a count
         self.admitted[attempt] = {"at": now, "last": turn, "passes": 0, "held": held,
+                                  "turn": now + wait, "later": wait > 0, "known": known,
                                   "established": False}
         if wait:
             return "HOLD", "connection-rate", waited
@@ -320,11 +386,8 @@ class Model:
         patience = cls if cls == "known" else "waited" if waited else "first"
         first = shared.tau["first"]
         held = hold and shared.tau[rank] == first and all_debt > first
-        ahead = (all_debt - first) // shared.t if held else 0
-        if not self.queue_has_room(now, patience, ahead):
+        if not self.takes_place(now, patience, held):
             return "backlog", 0
-        if not ahead:
-            self.enters_queue(now)
         self.word["global"] = now + all_debt + shared.t
         if self.per_subnet.t:
             self.subnet[net] = now + net_debt + self.per_subnet.t
@@ -342,7 +405,7 @@ class Model:
         elif words[0] == "room":
             self.room_until, self.drained = (int(x) for x in words[1:])
         elif words[0] == "backlog":
-            self.backlog = None if words[1] == "none" else (int(words[1]), int(words[2]))
+            self.backlog = None if words[1] == "none" else tuple(int(x) for x in words[1:])
         elif words[0] == "learned":
             key = self.slot("source", int(words[2]), int(words[3], 16))
             self.learned[key] = (words[1], int(words[4]))

@@ -168,20 +168,20 @@ static void test_replay_contended(void)
 /* An attempt that is not counted as pending counts when it is a session. */
 static void test_pending_contended(void)
 {
-	__u32 second = NOW / SEC(1), times;
-	struct live l = {};
-	__u64 *word = &l.pending[second % PENDING_RING];
+	__u32 step = coming_step(NOW), times;
+	struct coming c = {};
+	__u64 *word = &c.word[step % COMING_RING];
 
 	contended_word = word;
-	for (times = 0; times <= SESSIONS_TRIES; times++) {
-		*word = pending_word(second, 10);
+	for (times = 0; times <= COMING_TRIES; times++) {
+		*word = coming_head(step) + 10 * COMING_ONE;
 		contended_times = times;
-		CHECK_U64(pending_add(&l, NOW), times < SESSIONS_TRIES ? 0 : -1ULL);
-		CHECK_U64(pending_count(&l, NOW), 10 + times + (times < SESSIONS_TRIES));
-		*word = pending_word(second, 10);
+		CHECK_U64(coming_add(&c, NOW), times < COMING_TRIES ? 0 : -1ULL);
+		CHECK_U64(coming_count(&c, NOW), 10 + times + (times < COMING_TRIES));
+		*word = coming_head(step) + 10 * COMING_ONE;
 		contended_times = times;
-		CHECK_U64(pending_sub(&l, NOW), times < SESSIONS_TRIES ? 0 : -1ULL);
-		CHECK_U64(pending_count(&l, NOW), 10 + times - (times < SESSIONS_TRIES));
+		CHECK_U64(coming_arrived(&c, step), times < COMING_TRIES ? 0 : -1ULL);
+		CHECK_U64(coming_count(&c, NOW), 10 + times - (times < COMING_TRIES));
 	}
 	contended_times = 0;
 }
@@ -258,8 +258,8 @@ static void test_admission_with_pending_contended(void)
 
 	r->policy.sessions =
 		(struct session_limits){.most = 100, .most_unknown = 80, .pending_most = 25};
-	CHECK_DECISION(contend(r, &a, &r->live.pending[NOW / SEC(1) % PENDING_RING], 4), PASS,
-		       ADMITTED);
+	CHECK_DECISION(contend(r, &a, &r->live.everybody.word[coming_step(NOW) % COMING_RING], 4),
+		       PASS, ADMITTED);
 	rig_close(r);
 }
 

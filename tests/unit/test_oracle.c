@@ -192,7 +192,7 @@ static void judge_one(struct trace *t, struct flying *f)
 		 rig_verdict_name(d.verdict), rig_reason_name(d.reason), d.again,
 		 t->r->control.global_tat_ns, t->r->control.trusted_tat_ns,
 		 rig_source_tat(t->r, &f->attempt), rig_subnet_tat(t->r, &f->attempt),
-		 t->r->live.sessions, pending_count(&t->r->live, now_ns), h->tat_ns, h->since_ns,
+		 t->r->live.sessions, coming_count(&t->r->live.everybody, now_ns), h->tat_ns, h->since_ns,
 		 h->sessions);
 	t->seen[d.reason]++;
 	if (asks_again(t, d)) {
@@ -209,15 +209,12 @@ static void judge_one(struct trace *t, struct flying *f)
 
 static void begin_session(struct trace *t, struct flying *f)
 {
-	__u64 fingerprint = state_fingerprint(&t->r->st, &f->attempt), now_ns = f->at_ns;
+	struct attempt session = f->attempt;
+	__u64 now_ns = f->at_ns;
 	struct holder *h = holder_of(t, &f->attempt, &f->source), fresh = {.since_ns = now_ns};
-	struct admitted *seen = state_find(&t->r->st, TABLE_ADMITTED, &fingerprint);
 
 	write_attempt(t, "begin", &f->attempt, now_ns);
-	if (seen && !seen->established) {
-		seen->established = 1;
-		pending_sub(&t->r->live, seen->at_ns);
-	}
+	state_arrived(&t->r->st, &session, session.isn);
 	t->r->live.sessions++;
 	if (!h) {
 		state_add(&t->r->st, TABLE_HOLDER, &f->source, &fresh);
@@ -348,8 +345,10 @@ static void change_backlog(struct trace *t)
 	b->waiting = rig_below(&t->random, b->most + 3);
 	if (rig_below(&t->random, 2))
 		b->waiting /= 4;
+	b->young = rig_below(&t->random, 2) ? rig_below(&t->random, b->most / 4 + 2) : 0;
+	b->blind = rig_below(&t->random, 3) == 0;
 	if (t->r->st.backlog)
-		fprintf(t->out, "backlog %u %u\n", b->waiting, b->most);
+		fprintf(t->out, "backlog %u %u %u %u\n", b->waiting, b->young, b->most, b->blind);
 	else
 		fprintf(t->out, "backlog none\n");
 }
