@@ -69,10 +69,11 @@ static __always_inline __u64 backlog_places(const struct backlog *b, int patienc
  * the stack sees the first of them. No more than a batch of them can be unseen at a time, so that
  * those let in to other listeners do not count for ever. One exchange, so that two CPUs never take
  * the last place twice; under contention it is given away, which is one too many at most.
- * held: this SYN is to wait in the room; it takes its place there. Returns 1, or 0: no room.
+ * wait_ns: this SYN is to wait in the room, and takes its place there. A place of which no use is
+ * made after all is lost for this step. Returns 1, or 0: no room.
  */
-VERIFIED_ALONE int backlog_claim(struct live *l, const struct backlog *b, int patience, int held,
-				 __u64 now_ns)
+VERIFIED_ALONE int backlog_claim(struct live *l, const struct backlog *b, int patience,
+				 __u64 wait_ns, __u64 now_ns)
 {
 	__u32 step = (__u32)(now_ns >> LET_IN_SHIFT);
 	__u64 known, mine, room;
@@ -95,26 +96,13 @@ VERIFIED_ALONE int backlog_claim(struct live *l, const struct backlog *b, int pa
 		}
 		if (waiting + room >= mine)
 			return 0;
-		if (held || count == 0xffff)
+		if (wait_ns || count == 0xffff)
 			return 1;
 		if (__sync_val_compare_and_swap(&l->let_in, old,
 						let_in_word(step, (__u32)base, count + 1)) == old)
 			return 1;
 	}
 	return 1;
-}
-
-/* Gives the place back that this SYN has just taken, as it is not let in after all. */
-VERIFIED_ALONE int backlog_give_back(struct live *l, __u64 now_ns)
-{
-	__u64 old;
-
-	if (!l)
-		return -1;
-	old = *(volatile __u64 *)&l->let_in;
-	if ((__u32)(old >> 32) != (__u32)(now_ns >> LET_IN_SHIFT) || !(old & 0xffff))
-		return -1;
-	return __sync_val_compare_and_swap(&l->let_in, old, old - 1) == old ? 0 : -1;
 }
 
 #endif

@@ -314,4 +314,27 @@ VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
 	return (int)count;
 }
 
+/*
+ * Notes an attempt that is let in at turn_ns, after wait_ns in the room. Returns what of it
+ * state_arrived() has to know: ADMITTED_.
+ */
+VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 wait_ns, __u32 rank)
+{
+	int flags = 0;
+
+	if (!l)
+		return 0;
+	coming_add(&l->everybody, turn_ns);
+	if (rank == CLASS_KNOWN) {
+		coming_add(&l->known, turn_ns);
+		flags = ADMITTED_KNOWN;
+	}
+	if (wait_ns) {
+		held_add(l, turn_ns);
+		return flags | ADMITTED_HELD;
+	}
+	near_add(l, turn_ns);
+	return flags;
+}
+
 #endif

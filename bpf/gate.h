@@ -65,7 +65,7 @@ struct tolerance {
 	__u64 global_ns;
 	__u64 hold_ns;
 	__u64 owed_ns; /* by the global word, before it was charged */
-	__u32 known;   /* a known sender's */
+	__u32 rank;    /* enum class: whose it is */
 	struct slot subnet, source;
 };
 
@@ -74,7 +74,7 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 					   const struct bucket *global, enum class rank,
 					   int remembered, int pressure)
 {
-	t->known = rank == CLASS_KNOWN;
+	t->rank = rank;
 	t->global_ns = global->tau1_ns;
 	t->subnet = (struct slot){.table = TABLE_SUBNET,
 				  .cost_ns = p->per_subnet.t_ns,
@@ -82,7 +82,7 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 	t->source = (struct slot){.table = TABLE_SOURCE,
 				  .cost_ns = p->per_source.t_ns,
 				  .tau_ns = p->per_source.tau1_ns};
-	if (t->known) {
+	if (rank == CLASS_KNOWN) {
 		t->global_ns = global->tau3_ns;
 		t->subnet.tau_ns = p->per_subnet.tau3_ns;
 		t->source.tau_ns = p->per_source.tau3_ns;
@@ -188,21 +188,19 @@ static __always_inline __u64 gate_wait_ns(const struct tolerance *t, const struc
 	return t->hold_ns && t->owed_ns > global->tau1_ns ? t->owed_ns - global->tau1_ns : 0;
 }
 
-enum seat { SEAT_NONE, SEAT_TAKEN, SEAT_UNASKED };
-
 /*
- * Takes a place in the listener's accept queue. One that cannot be found or asked has no opinion.
- * Who is held meets the queue later, when all before him may be in it.
+ * Has the listener's accept queue a place for this SYN? One that cannot be found or asked has no
+ * opinion. Who is held meets the queue later, when all before him may be in it.
  */
 FRAME_OF_ITS_OWN int gate_backlog(struct state *st, const struct attempt *a, enum patience patience,
-				  int held, __u64 now_ns)
+				  __u64 wait_ns, __u64 now_ns)
 {
 	struct backlog b = {};
 
 	if (state_backlog(st, a, &b))
-		return SEAT_UNASKED;
+		return 1;
 	st->counters->backlog_asked++;
-	return backlog_claim(st->live, &b, patience, held, now_ns) ? SEAT_TAKEN : SEAT_NONE;
+	return backlog_claim(st->live, &b, patience, wait_ns, now_ns);
 }
 
 enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
@@ -225,9 +223,9 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 	if (turn_ns > now_ns) {
 		turn = TURN_LATER;
 		hold_count(st->counters, turn_ns - now_ns);
-		held_add(st->live, turn_ns);
 	}
-	coming = state_coming(st, turn_ns, t->known, turn == TURN_LATER);
+	coming = (__u64)coming_step(turn_ns) << 32 |
+		 (__u32)coming_note(st->live, turn_ns, turn_ns - now_ns, t->rank);
 	if (turn != TURN_NOW)
 		turn_ns += late_ns;
 	state_admit(st, fingerprint, now_ns, turn_ns, turn != TURN_NOW, coming);
@@ -247,7 +245,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	enum memory memory;
 	enum reason reason;
 	__u64 debt_ns;
-	int done, held, seat;
+	int done;
 
 	if (rank == CLASS_TRUSTED) {
 		done = gate_trusted(st, global, now_ns);
@@ -324,25 +322,20 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	if (debt_ns > may.global_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
-	held = gate_wait_ns(&may, global) > 0;
-	seat = gate_backlog(st, a,
-			    rank == CLASS_KNOWN		  ? PATIENCE_KNOWN
-			    : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
-							  : PATIENCE_NEW,
-			    held, now_ns);
-	if (seat == SEAT_NONE)
+	if (!gate_backlog(st, a,
+			  rank == CLASS_KNOWN		? PATIENCE_KNOWN
+			  : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
+							: PATIENCE_NEW,
+			  gate_wait_ns(&may, global), now_ns))
 		return gate_defer(d, REASON_BACKLOG, memory);
 
 	done = gate_charge(st, a, global, &may, now_ns, &reason);
-	if (done != CHARGE_OK) { /* another CPU was faster */
-		if (seat == SEAT_TAKEN && !held)
-			backlog_give_back(st->live, now_ns);
-		return gate_defer(d, done == CHARGE_CONTENDED ? REASON_CONTENDED : reason, memory);
-	}
+	if (done == CHARGE_CONTENDED)
+		return gate_defer(d, REASON_CONTENDED, memory);
+	if (done == CHARGE_DENIED) /* another CPU was faster */
+		return gate_defer(d, reason, memory);
 	if (p->sessions.per_source)
 		state_coming_of_source(st, a, now_ns + gate_wait_ns(&may, global));
-	if (seat == SEAT_TAKEN && !held)
-		near_add(st->live, now_ns);
 	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
 	case TURN_LATER:
 		d.paced = 1;

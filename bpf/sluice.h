@@ -434,10 +434,10 @@ struct counters {
 };
 
 /* The bucket of a histogram that a time falls in: the first, of less than 2^n ms. */
-static __always_inline __u32 time_bucket(__u64 ns)
+VERIFIED_ALONE int time_bucket(__u64 ns)
 {
 	__u64 ms = ns / NSEC_PER_MSEC;
-	__u32 n = 0;
+	int n = 0;
 
 	for (; n < TIME_BUCKETS - 1; n++)
 		if (ms < 1ULL << n)

@@ -279,16 +279,6 @@ FRAME_OF_ITS_OWN void state_coming_of_source(struct state *st, const struct atte
 		coming_of_source_add(c, turn_ns);
 }
 
-/* Notes an attempt that was let in as one that is to arrive. Returns what state_admit() keeps. */
-static __always_inline __u64 state_coming(struct state *st, __u64 turn_ns, int known, int paced)
-{
-	coming_add(&st->live->everybody, turn_ns);
-	if (known)
-		coming_add(&st->live->known, turn_ns);
-	return (__u64)coming_step(turn_ns) << 32 | (known ? ADMITTED_KNOWN : 0) |
-	       (paced ? ADMITTED_HELD : 0);
-}
-
 /*
  * The handshake of an attempt is complete: it is on its way no longer. a is without its ISN.
  */

@@ -142,6 +142,7 @@ int bench_clear(void)
 	err = err ? err : clear_table(bench.skeleton->maps.admitted);
 	err = err ? err : clear_table(bench.skeleton->maps.deferred);
 	err = err ? err : clear_table(bench.skeleton->maps.holders);
+	err = err ? err : clear_table(bench.skeleton->maps.coming);
 	err = err ? err : clear_table(bench.skeleton->maps.learned);
 	err = err ? err : clear_one(bench.skeleton->maps.live, sizeof(struct live));
 	/* Its size is a matter of the program alone. */

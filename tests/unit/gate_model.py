@@ -341,7 +341,7 @@ class Model:
         if self.own_most:
             own = self.slot("source", family, source)
             self.sources.setdefault(own, Steps(31)).begins(now + wait)
-        if self.backlog and not wait:
+        if not wait:
             self.near.begins(now)
         if wait:
             self.in_room.begins(now + wait)

@@ -433,21 +433,6 @@ static void test_burst_within_a_tick(void)
 	CHECK_U64(burst_let_in(&l, &none, PATIENCE_KNOWN, NOW + 3 * TICK), 1);
 }
 
-/* A place that was not used is the next one's; of another step there is none to give. */
-static void test_given_back(void)
-{
-	struct backlog b = {.most = 0};
-	struct live l = {};
-
-	CHECK_U64(burst_let_in(&l, &b, PATIENCE_NEW, NOW), 1);
-	CHECK_U64(backlog_give_back(&l, NOW), 0);
-	CHECK_U64(backlog_give_back(&l, NOW), -1ULL);
-	CHECK_U64(burst_let_in(&l, &b, PATIENCE_NEW, NOW), 1);
-	CHECK_U64(backlog_give_back(&l, NOW + TICK), -1ULL);
-	CHECK_U64(burst_let_in(&l, &b, PATIENCE_NEW, NOW), 0);
-	CHECK_U64(backlog_give_back(NULL, NOW), -1ULL);
-}
-
 /* Who waits in the room has a place, for everybody; who is to wait takes none of this step's. */
 static void test_held_have_places(void)
 {
@@ -532,7 +517,6 @@ void suite_coming(void)
 		{"the waiting room, by what was told", test_held_now},
 		{"the accept queue: places of each kind", test_places},
 		{"the accept queue: a burst within a tick", test_burst_within_a_tick},
-		{"the accept queue: a place given back", test_given_back},
 		{"the accept queue: who waits in the room", test_held_have_places},
 		{"the accept queue: SYN cookies", test_blind},
 		{"the accept queue: SYN cookies in a flood", test_blind_in_a_flood},
