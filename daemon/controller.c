@@ -101,6 +101,9 @@ int controller_apply(struct daemon *d)
 	next.mode_override = d->mode_override;
 	next.tier_override = d->tier_override;
 	next.class_slot = d->class_slot;
+	/* Where sessions are not counted nobody ever arrives, and all would wait for nothing. */
+	if (!kernel_watch(d->kernel)->counting)
+		next.sessions = (struct session_limits){};
 	if (!d->policy_changes || memcmp(&next, &d->policy, sizeof(next))) {
 		bad = kernel_policy_set(d->kernel, &next);
 		if (bad) {

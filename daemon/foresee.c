@@ -43,6 +43,8 @@ static void put_entries(struct foresee *f, const struct look *l, const struct at
 		state_add(&f->st, TABLE_SUBNET, &l->subnet, &l->subnet_tat_ns);
 	if (l->has_holder)
 		state_add(&f->st, TABLE_HOLDER, &l->source, &l->holder);
+	if (l->has_coming)
+		state_add(&f->st, TABLE_COMING, &l->source, &l->coming);
 	if (l->has_learned)
 		state_add(&f->st, TABLE_LEARNED, &l->source, &l->learned);
 	if (seen && seen->deferred_ns)

@@ -141,6 +141,7 @@ int look_source(look_map_fn *map, void *data, const struct attempt *a, struct lo
 	l->has_subnet_tat = read_entry(map, data, "subnets", &l->subnet, &l->subnet_tat_ns,
 				       sizeof(l->subnet_tat_ns));
 	l->has_holder = read_entry(map, data, "holders", &l->source, &l->holder, sizeof(l->holder));
+	l->has_coming = read_entry(map, data, "coming", &l->source, &l->coming, sizeof(l->coming));
 	l->has_learned =
 		read_entry(map, data, "learned", &l->source, &l->learned, sizeof(l->learned));
 	l->listed = read_class(map, data, &l->policy, a);

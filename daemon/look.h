@@ -41,9 +41,10 @@ struct look {
 	uint64_t remember_tat_ns; /* of the CPU that has most left of its budget */
 	uint32_t listed;	  /* enum class: by the lists */
 	struct prefix_key source, subnet;
-	bool has_source_tat, has_subnet_tat, has_holder, has_learned;
+	bool has_source_tat, has_subnet_tat, has_holder, has_coming, has_learned;
 	uint64_t source_tat_ns, subnet_tat_ns;
 	struct holder holder;
+	struct coming_of_source coming;
 	struct learned learned;
 	bool has_queue; /* somebody else knows how full the accept queue is; not in a map */
 	struct backlog queue;

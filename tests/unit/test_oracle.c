@@ -192,8 +192,8 @@ static void judge_one(struct trace *t, struct flying *f)
 		 rig_verdict_name(d.verdict), rig_reason_name(d.reason), d.again,
 		 t->r->control.global_tat_ns, t->r->control.trusted_tat_ns,
 		 rig_source_tat(t->r, &f->attempt), rig_subnet_tat(t->r, &f->attempt),
-		 t->r->live.sessions, coming_count(&t->r->live.everybody, now_ns), h->tat_ns, h->since_ns,
-		 h->sessions);
+		 t->r->live.sessions, coming_count(&t->r->live.everybody, now_ns), h->tat_ns,
+		 h->since_ns, h->sessions);
 	t->seen[d.reason]++;
 	if (asks_again(t, d)) {
 		if (next_try(t, f))
