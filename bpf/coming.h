@@ -315,10 +315,10 @@ VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
 }
 
 /*
- * Notes an attempt that is let in at turn_ns, after wait_ns in the room. Returns what of it
- * state_arrived() has to know: ADMITTED_.
+ * Notes an attempt that is let in at turn_ns, after wait_ns in the room, which may be late by as
+ * much as t_ns, its interval. Returns what of it state_arrived() has to know: ADMITTED_.
  */
-VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 wait_ns, __u32 rank)
+VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 wait_ns, __u64 t_ns, __u32 rank)
 {
 	int flags = 0;
 
@@ -330,7 +330,7 @@ VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 wait_ns, __u
 		flags = ADMITTED_KNOWN;
 	}
 	if (wait_ns) {
-		held_add(l, turn_ns);
+		held_add(l, turn_ns + (t_ns < HELD_LATE_NS ? t_ns : HELD_LATE_NS));
 		return flags | ADMITTED_HELD;
 	}
 	near_add(l, turn_ns);

@@ -225,7 +225,7 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 		hold_count(st->counters, turn_ns - now_ns);
 	}
 	coming = (__u64)coming_step(turn_ns) << 32 |
-		 (__u32)coming_note(st->live, turn_ns, turn_ns - now_ns, t->rank);
+		 (__u32)coming_note(st->live, turn_ns, turn_ns - now_ns, global->t_ns, t->rank);
 	if (turn != TURN_NOW)
 		turn_ns += late_ns;
 	state_admit(st, fingerprint, now_ns, turn_ns, turn != TURN_NOW, coming);

@@ -80,10 +80,11 @@
 #define NEAR_STEPS    4
 #define NEAR_OF_YOUNG 16 /* young steps are so many times as long as near ones */
 
-/* In the waiting room, by their turn: steps of 268 ms. */
-#define HELD_SHIFT 28
-#define HELD_RING  64
-#define HELD_STEPS 40
+/* In the waiting room, by when they have left it: steps of 268 ms, for pace-horizon and a second. */
+#define HELD_SHIFT   28
+#define HELD_RING    64
+#define HELD_STEPS   43
+#define HELD_LATE_NS NSEC_PER_SEC
 
 /* Slot time is charged at a cost for each second of it: a fixed point number with so many bits. */
 #define SLOT_COST_SHIFT 16

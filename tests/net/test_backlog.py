@@ -2,7 +2,7 @@
 """The accept queue: nobody is let in whom the kernel would drop, or leave hanging by a cookie."""
 
 from lib.clients import clients, connect_now
-from lib.gate import OPEN, Gate, limits
+from lib.gate import OPEN, Gate, limits, write
 from lib.scenario import scenario
 from lib.sink import slow_sink
 from lib.topology import Net, server_v4, server_v6, source_v4, source_v6, tcp_counters
@@ -85,4 +85,23 @@ def test_backlog_held(t):
     t.check(gate.status()["hold"]["held"] > 0, "some were held")
     t.check(gate.reasons().get("backlog", 0) > 0, "others deferred, as the queue would be full")
     t.equal("banners within 30 s at 2/s", len(waits), 25)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_backlog_held_and_known(t):
+    """Known senders find the places taken that those have who are still held"""
+    net = Net()
+    served = slow_sink(net, BACKLOG, 0.5)
+    known = write("known", "198.18.50.0/24\n")
+    gate = Gate(net, limits("10/s", 3, retry=100, known=100, pace_horizon="800ms"),
+                classes={"known": known})
+    gate.start()
+    before = tcp_counters(net.server)
+    plan = [(0, source_v4(n), 0) for n in range(6)]
+    plan += [(0.05 + n * 0.001, f"198.18.50.{n + 1}", 0) for n in range(14)]
+    attempts = clients(net, plan, server_v4(), patience=30, end=31).result()
+    t.equal("dropped by the kernel, or by cookie", grown(net, before), dict.fromkeys(WATCHED, 0))
+    t.check(gate.status()["hold"]["held"] > 0, "some were held")
+    t.equal("banners within 30 s at 2/s", sum(a.banner is not None for a in attempts), 20)
     served.finish()

@@ -205,7 +205,7 @@ class Model:
         if self.room_last <= now:
             return 0
         left = 2 ** 28 - now % 2 ** 28
-        return (self.in_room.missing(now, 0, 0) * left >> 28) + self.in_room.missing(now, 1, 39)
+        return (self.in_room.missing(now, 0, 0) * left >> 28) + self.in_room.missing(now, 1, 42)
 
     def takes_place(self, now, rank, held):
         """What was let in within this step of the clock counts too; no more than eight unseen."""
@@ -344,8 +344,9 @@ class Model:
         if not wait:
             self.near.begins(now)
         if wait:
-            self.in_room.begins(now + wait)
-            self.room_last = max(self.room_last, now + wait)
+            left = now + wait + min(shared.t, SECOND)  # up to an interval late
+            self.in_room.begins(left)
+            self.room_last = max(self.room_last, left)
         self.everybody.begins(now + wait)
         if known:
             self.known.begins(now + wait)
