@@ -299,15 +299,21 @@ static __always_inline int held_add(struct live *l, __u64 turn_ns)
 	return step_add(&l->held[step & (HELD_RING - 1)], step);
 }
 
-/* How many wait in the room, by what they were told; of the present step what is left of it. */
+/*
+ * How many wait in the room, by what they were told. Of the present step so many as is left of it,
+ * and two more: they do not leave at even distances.
+ */
 VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
 {
-	__u32 step = (__u32)(now_ns >> HELD_SHIFT), count;
+	__u32 step = (__u32)(now_ns >> HELD_SHIFT), count, left;
 	__u64 left_ns = (1ULL << HELD_SHIFT) - (now_ns & ((1ULL << HELD_SHIFT) - 1));
 
 	if (!l || *(volatile const __u64 *)&l->held_until_ns <= now_ns)
 		return 0;
-	count = (__u32)(step_count(&l->held[step & (HELD_RING - 1)], step) * left_ns >> HELD_SHIFT);
+	count = step_count(&l->held[step & (HELD_RING - 1)], step);
+	left = (__u32)(count * left_ns >> HELD_SHIFT) + 2;
+	if (count > left)
+		count = left;
 	KEEP_LOOP
 	for (__u32 i = 1; i < HELD_STEPS; i++)
 		count += step_count(&l->held[(step + i) & (HELD_RING - 1)], step + i);
@@ -315,10 +321,10 @@ VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
 }
 
 /*
- * Notes an attempt that is let in at turn_ns, after wait_ns in the room, which may be late by as
- * much as t_ns, its interval. Returns what of it state_arrived() has to know: ADMITTED_.
+ * Notes an attempt that is let in at turn_ns. left_ns: until then it may be in the waiting room; 0:
+ * it goes at once. Returns what of it state_arrived() has to know: ADMITTED_.
  */
-VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 wait_ns, __u64 t_ns, __u32 rank)
+VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 left_ns, __u32 rank)
 {
 	int flags = 0;
 
@@ -329,8 +335,8 @@ VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 wait_ns, __u
 		coming_add(&l->known, turn_ns);
 		flags = ADMITTED_KNOWN;
 	}
-	if (wait_ns) {
-		held_add(l, turn_ns + (t_ns < HELD_LATE_NS ? t_ns : HELD_LATE_NS));
+	if (left_ns) {
+		held_add(l, left_ns);
 		return flags | ADMITTED_HELD;
 	}
 	near_add(l, turn_ns);

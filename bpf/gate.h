@@ -215,17 +215,17 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 {
 	/* The room may be late by an interval; a second of that is waited for anyway. */
 	__u64 late_ns = global->t_ns > HELD_GAP_NS ? global->t_ns - HELD_GAP_NS : 0, coming;
-	__u64 turn_ns = now_ns + gate_wait_ns(t, global);
+	__u64 turn_ns = now_ns + gate_wait_ns(t, global), left_ns = 0;
 	int turn = TURN_NOW;
 
 	if (t->hold_ns && t->owed_ns + global->t_ns > global->tau1_ns)
 		turn = TURN_LAST;
 	if (turn_ns > now_ns) {
 		turn = TURN_LATER;
-		hold_count(st->counters, turn_ns - now_ns);
+		left_ns = turn_ns + (global->t_ns < HELD_LATE_NS ? global->t_ns : HELD_LATE_NS);
 	}
 	coming = (__u64)coming_step(turn_ns) << 32 |
-		 (__u32)coming_note(st->live, turn_ns, turn_ns - now_ns, global->t_ns, t->rank);
+		 (__u32)coming_note(st->live, turn_ns, left_ns, t->rank);
 	if (turn != TURN_NOW)
 		turn_ns += late_ns;
 	state_admit(st, fingerprint, now_ns, turn_ns, turn != TURN_NOW, coming);
@@ -338,6 +338,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		state_coming_of_source(st, a, now_ns + gate_wait_ns(&may, global));
 	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
 	case TURN_LATER:
+		hold_count(st->counters, gate_wait_ns(&may, global));
 		d.paced = 1;
 		return gate_decision(d, VERDICT_HOLD, REASON_CONNECTION_RATE);
 	case TURN_LAST:

@@ -201,11 +201,12 @@ class Model:
         return waiting + young
 
     def waiting_in_room(self, now):
-        """By what they were told; of the present step, the part that is left of it."""
+        """By what they were told; of the present step, the part that is left of it, and two."""
         if self.room_last <= now:
             return 0
         left = 2 ** 28 - now % 2 ** 28
-        return (self.in_room.missing(now, 0, 0) * left >> 28) + self.in_room.missing(now, 1, 42)
+        here = self.in_room.missing(now, 0, 0)
+        return min(here, (here * left >> 28) + 2) + self.in_room.missing(now, 1, 42)
 
     def takes_place(self, now, rank, held):
         """What was let in within this step of the clock counts too; no more than eight unseen."""
