@@ -224,7 +224,7 @@ static int take_answer(struct walk *w, const char *domain, struct spf_answer *a,
 static int take_host(struct walk *w, const char *name, unsigned int v4, unsigned int v6,
 		     bool may_be_void)
 {
-	struct spf_answer *a = malloc(sizeof(*a));
+	struct spf_answer *a = calloc(1, sizeof(*a));
 	size_t count = 0;
 	int error = a ? 0 : -ENOMEM;
 
@@ -248,7 +248,7 @@ static int take_host(struct walk *w, const char *name, unsigned int v4, unsigned
 
 static int take_mx(struct walk *w, const char *name, unsigned int v4, unsigned int v6)
 {
-	struct spf_answer *a = malloc(sizeof(*a));
+	struct spf_answer *a = calloc(1, sizeof(*a));
 	int error = a ? ask(w, SPF_MX, name, a) : -ENOMEM;
 	char *save, *word;
 
@@ -347,7 +347,7 @@ static int walk_terms(struct walk *w, const char *domain, const char *text)
 /* Ends: each record within a record costs a look-up. */
 static int walk_record(struct walk *w, const char *domain)
 {
-	struct spf_answer *a = malloc(sizeof(*a));
+	struct spf_answer *a = calloc(1, sizeof(*a));
 	int error = a ? ask(w, SPF_TXT, domain, a) : -ENOMEM;
 
 	if (!error && a->count > 1)
