@@ -121,6 +121,7 @@ static __always_inline int gate_hold(struct xdp_md *ctx, struct counters *c)
 		return XDP_PASS;
 	}
 	mark->magic = HOLD_MAGIC;
+	c->hold_marked++;
 	return XDP_PASS;
 }
 

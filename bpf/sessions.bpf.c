@@ -103,8 +103,9 @@ static __always_inline struct holder *session_holder(const struct prefix_key *ke
 	return bpf_map_lookup_elem(&holders, key);
 }
 
-static __always_inline void session_begin(struct state *st, const struct attempt *a, __u64 begun_ns,
-					  __u64 now_ns)
+/* Counts a session. Returns 0, also if it is counted already, or -1: the table has no room. */
+static __always_inline int session_begin(struct state *st, const struct attempt *a, __u64 begun_ns,
+					 __u64 now_ns)
 {
 	__u64 fingerprint = state_fingerprint(st, a);
 	struct session s = {.begun_ns = begun_ns, .family = a->family};
@@ -113,18 +114,20 @@ static __always_inline void session_begin(struct state *st, const struct attempt
 	state_slot_key(st, TABLE_HOLDER, a, &s.source);
 	s.flags = session_pressed(st, &s.source, now_ns);
 	if (bpf_map_update_elem(&sessions, &fingerprint, &s, BPF_NOEXIST)) {
-		if (!bpf_map_lookup_elem(&sessions, &fingerprint))
-			st->counters->sessions_untracked++;
-		return;
+		if (bpf_map_lookup_elem(&sessions, &fingerprint))
+			return 0;
+		st->counters->sessions_untracked++;
+		return -1;
 	}
 	st->counters->sessions_begun++;
 	__sync_fetch_and_add(&st->live->sessions, 1);
 	__sync_fetch_and_add(&st->live->changes, 1);
 	h = session_holder(&s.source, now_ns);
 	if (!h)
-		return;
+		return 0;
 	holder_settle(h, &st->policy->sessions, now_ns);
 	holder_add(h, 1);
+	return 0;
 }
 
 /* Counts a session off. Returns 0 with *s what it was, or -1: it was not counted. */
@@ -232,8 +235,7 @@ int sluice_session_fix(struct session_fix *fix)
 	case SESSION_FIX_BEGIN: {
 		struct attempt a = fix->attempt;
 
-		session_begin(&st, &a, now_ns, now_ns);
-		return 0;
+		return session_begin(&st, &a, now_ns, now_ns);
 	}
 	case SESSION_FIX_END:
 		return session_finish(&st, fix->fingerprint, &was, now_ns);

@@ -432,6 +432,7 @@ struct counters {
 	__u64 hold_queued;   /* marked SYNs that went into the waiting room */
 	__u64 hold_no_room;  /* and those that passed early, as there was none */
 	__u64 hold_back;     /* those that generic XDP saw again on their way out of it */
+	__u64 hold_marked;   /* SYNs that were marked for it */
 };
 
 /* The bucket of a histogram that a time falls in: the first, of less than 2^n ms. */

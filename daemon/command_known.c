@@ -93,14 +93,14 @@ static json_t *list(struct daemon *d, const json_t *request, struct config_error
 
 /* --- add -------------------------------------------------------------------------------------- */
 
-/* Reads all sources of a request. Returns 0, or what known_parse() says of the first bad one. */
+/* Reads all sources of a request. Returns 0, or what known_parse_sender() says of the first bad one. */
 static int sources_of(const struct daemon *d, const json_t *sources,
 		      struct prefix_key key[static CONTROL_SOURCES], size_t *index,
 		      struct config_error *err)
 {
 	for (*index = 0; *index < json_array_size(sources); ++*index) {
 		const char *text = json_string_value(json_array_get(sources, *index));
-		int bad = text ? known_parse(text, &d->config, &key[*index], err)
+		int bad = text ? known_parse_sender(text, &d->config, &key[*index], err)
 			       : fail(err, -EINVAL, "sources: strings were expected");
 
 		if (bad)

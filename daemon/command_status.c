@@ -262,8 +262,9 @@ static json_t *sessions_json(struct daemon *d)
 	const struct kernel_watch *w = kernel_watch(d->kernel);
 
 	return json_pack("{s:b, s:o, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:I}", "counted",
-			 w->counting, "problem", sentence_or_null(w->sessions), "live",
-			 (json_int_t)kernel_sessions_live(d->kernel), "pending",
+			 w->counting, "problem",
+			 sentence_or_null(*w->sessions ? w->sessions : d->sessions.session_problem),
+			 "live", (json_int_t)kernel_sessions_live(d->kernel), "pending",
 			 (int)kernel_sessions_pending(d->kernel), "most", (int)s->most,
 			 "most_unknown", (int)s->most_unknown, "sockets", (int)d->sessions.sockets,
 			 "sources_holding", (int)d->sessions.holders, "sources_dry",
@@ -276,8 +277,9 @@ static json_t *accept_queue_json(struct daemon *d)
 	const struct kernel_watch *w = kernel_watch(d->kernel);
 
 	return json_pack("{s:b, s:o, s:i, s:i, s:i}", "asked", !*w->listener, "problem",
-			 sentence_or_null(*w->listener ? w->listener : v->problem), "listeners",
-			 (int)v->listeners, "waiting", (int)v->waiting, "most", (int)v->most);
+			 sentence_or_null(*w->listener ? w->listener : v->queue_problem),
+			 "listeners", (int)v->listeners, "waiting", (int)v->waiting, "most",
+			 (int)v->most);
 }
 
 /* The time below which so many percent of the banners came; the bucket's upper end. */

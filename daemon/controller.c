@@ -105,6 +105,9 @@ int controller_apply(struct daemon *d)
 	if (!kernel_watch(d->kernel)->counting)
 		next.sessions = (struct session_limits){};
 	if (!d->policy_changes || memcmp(&next, &d->policy, sizeof(next))) {
+		/* More than the new policy can owe would be taken for a leftover, and forgotten. */
+		if (d->policy_changes)
+			kernel_owe_at_most(d->kernel, global_of(&next, now_ns)->tau3_ns);
 		bad = kernel_policy_set(d->kernel, &next);
 		if (bad) {
 			d->policy_errors++;

@@ -471,6 +471,19 @@ uint64_t kernel_debt_ns(struct kernel *k)
 	return tat_ns > now_ns ? tat_ns - now_ns : 0;
 }
 
+void kernel_owe_at_most(struct kernel *k, uint64_t debt_ns)
+{
+	__u64 *word = &k->control->global_tat_ns;
+
+	for (int i = 0; i < RESCALE_TRIES; i++) {
+		__u64 old = __atomic_load_n(word, __ATOMIC_RELAXED);
+		__u64 most = kernel_now_ns() + debt_ns;
+
+		if (old <= most || __sync_bool_compare_and_swap(word, old, most))
+			return;
+	}
+}
+
 void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint64_t tau1_ns)
 {
 	__u64 *word = &k->control->global_tat_ns;

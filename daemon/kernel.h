@@ -6,8 +6,9 @@
  * over what it finds there: maps keep their buckets, links go on without a gap. Nothing that was
  * running is changed before everything that can fail has succeeded.
  *
- * Calls are not thread-safe, except kernel_lease(), kernel_debt_ns() and kernel_rescale(), which
- * touch only mapped memory, and kernel_classes_set(); the daemon's lock covers the rest.
+ * Calls are not thread-safe, except kernel_lease(), kernel_debt_ns(), kernel_owe_at_most() and
+ * kernel_rescale(), which touch only mapped memory, and kernel_classes_set(); the daemon's lock
+ * covers the rest.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
@@ -81,6 +82,9 @@ void kernel_lease(struct kernel *k, uint64_t until_ns);
 
 /* What the global bucket owes now. */
 uint64_t kernel_debt_ns(struct kernel *k);
+
+/* Before a policy that can owe no more than that comes into force: nor does the bucket. */
+void kernel_owe_at_most(struct kernel *k, uint64_t debt_ns);
 
 /* The global bucket's T has changed: its debt becomes the same number of connections, at most
  * tau1. Gives up after a few tries against a storm; the bucket's own repair does the rest. */

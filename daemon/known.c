@@ -3,14 +3,18 @@
  * known.c - the rule by which a source becomes known, and the table of those that are or may be.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "config_values.h"
 #include "known_internal.h"
 #include "log.h"
 #include "siphash.h"
+
+#define V4_MAPPED_TEXT "::ffff:"
 
 #define ROOM_TRIES 8 /* sources over their time that one new source lets go of, at most */
 #define DAYS_MOST  UINT16_MAX
@@ -594,11 +598,15 @@ int known_parse(const char *text, const struct config *c, struct prefix_key *key
 		struct config_error *err)
 {
 	char copy[KNOWN_KEY_TEXT], shown[SHOWN_MAX], meant[KNOWN_KEY_TEXT], *slash;
+	const char *address = text;
 	union addr given;
 	enum family family;
 	uint32_t bits, most, length;
 
-	snprintf(copy, sizeof(copy), "%s", text);
+	/* IPv4 as a dual-stack server logs it (RFC 4291, 2.5.5.2). */
+	if (!strncasecmp(text, V4_MAPPED_TEXT, strlen(V4_MAPPED_TEXT)) && strchr(text, '.'))
+		address = text + strlen(V4_MAPPED_TEXT);
+	snprintf(copy, sizeof(copy), "%s", address);
 	slash = strchr(copy, '/');
 	if (slash)
 		*slash = '\0';
@@ -627,6 +635,34 @@ int known_parse(const char *text, const struct config *c, struct prefix_key *key
 			"the files of 'sluice class'",
 			meant, length);
 	return 0;
+}
+
+/* What no SYN that is judged can come from, or what is not one sender. */
+static bool is_no_sender(const union addr *a)
+{
+	bool v4 = !a->half[0] && a->word[2] == V4_MAPPED_WORD;
+	const uint8_t *b = a->byte + (v4 ? 12 : 0);
+
+	if (v4)
+		return !b[0] || b[0] == 127 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
+	if (b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80))
+		return true;
+	/* ::/64 is what is left of :: and of ::1 */
+	return !a->half[0] && !a->word[2] && (!a->word[3] || a->word[3] == htonl(1));
+}
+
+int known_parse_sender(const char *text, const struct config *c, struct prefix_key *key,
+		       struct config_error *err)
+{
+	char shown[SHOWN_MAX];
+	int bad = known_parse(text, c, key, err);
+
+	if (!bad && is_no_sender(&key->addr))
+		bad = fail(err, -EINVAL,
+			   "%s is no sender's address: it is unspecified, loopback, link-local or "
+			   "multicast",
+			   value_shown(text, shown));
+	return bad;
 }
 
 /* --- open and close --------------------------------------------------------------------------- */

@@ -122,6 +122,13 @@ void known_configure(struct known *k, const struct config *c, uint64_t boot_ns);
 int known_load(struct known *k, const char *path, uint64_t wall_s, uint64_t boot_ns,
 	       struct config_error *said);
 
+/*
+ * Asked at the start, so that a folder that cannot be written is not found out when there is
+ * something to lose: can the file be written? Returns 0, or -errno with a sentence in *err, which
+ * known_problem() says from then on.
+ */
+int known_can_save(struct known *k, struct config_error *err);
+
 /* Has the table changed, and is it time to write it? */
 bool known_save_due(const struct known *k, uint64_t boot_ns);
 
@@ -190,6 +197,10 @@ const char *standing_name(enum standing standing);
  */
 int known_parse(const char *text, const struct config *c, struct prefix_key *key,
 		struct config_error *err);
+
+/* The same for one that is to be added or marked: -EINVAL also for what no sender can have. */
+int known_parse_sender(const char *text, const struct config *c, struct prefix_key *key,
+		       struct config_error *err);
 
 /* Writes a key as a prefix of its own family: 192.0.2.1/32. */
 void known_key_text(const struct prefix_key *key, char text[static KNOWN_KEY_TEXT]);

@@ -503,6 +503,29 @@ static int replace(const char *path, const char *text, size_t size)
 	return bad ? bad : sync_folder(folder);
 }
 
+int known_can_save(struct known *k, struct config_error *err)
+{
+	char folder[CONFIG_PATH_MAX], temporary[PATH_ROOM];
+	int fd, bad = 0;
+
+	if (!*k->path)
+		return 0;
+	split(k->path, folder);
+	make_folder(folder);
+	snprintf(temporary, sizeof(temporary), "%s.tmp", k->path);
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		bad = fail(err, -errno, "the known senders will not be kept in %s: %s", k->path,
+			   strerror(errno));
+		k->write_problem = *err;
+		return bad;
+	}
+	close(fd);
+	unlink(temporary);
+	return 0;
+}
+
 bool known_save_due(const struct known *k, uint64_t boot_ns)
 {
 	return *k->path && k->changed && boot_ns >= k->saved_boot_ns + KNOWN_SAVE_S * NSEC_PER_SEC;

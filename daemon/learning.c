@@ -70,6 +70,8 @@ int learning_start(struct daemon *d, struct config_error *err)
 	known_load(d->known, d->config.known_file, (uint64_t)time(NULL), boot_now_ns(), &said);
 	if (*said.text)
 		log_line("%s", said.text);
+	if (known_can_save(d->known, &said))
+		log_line("%s", said.text);
 	/* First what is known, then away with what is not: nobody is a stranger in between. */
 	tell_kernel(d);
 	if (kernel_learned_sweep(d->kernel, is_told, d))

@@ -278,18 +278,14 @@ static void write_metrics(struct daemon *d)
 /* The kernel's list of sockets, without the lock: a dump may take its time. */
 static void look_at_sessions(struct daemon *d)
 {
-	static uint64_t check_due_ns;
 	static struct policy policy; /* 9 kB */
-	uint64_t now_ns = kernel_now_ns();
 
 	pthread_mutex_lock(&d->lock);
 	memcpy(&policy, &d->policy, sizeof(policy));
 	pthread_mutex_unlock(&d->lock);
 	sockets_look(d->kernel, &policy, &d->sessions);
-	if (now_ns < check_due_ns)
-		return;
-	sockets_check(d->kernel, &policy, &d->sessions);
-	check_due_ns = now_ns + SOCKETS_CHECK_NS - TICK_NS / 2;
+	if (sockets_check_is_due(&policy, kernel_now_ns()))
+		sockets_check(d->kernel, &policy, &d->sessions);
 }
 
 /* What follows a tick of the controller: interfaces, tier files, metrics. */
@@ -349,7 +345,7 @@ static void run(struct daemon *d, int signal_fd)
 	eventfd_t ticks;
 
 	while (!d->stopping) {
-		int timeout_ms = 1000;
+		int timeout_ms = pacing_patience_ms(d) < 1000 ? pacing_patience_ms(d) : 1000;
 		uint32_t count;
 
 		set[POLL_SIGNAL] = (struct pollfd){.fd = signal_fd, .events = POLLIN};

@@ -2,6 +2,7 @@
 #include "pacing.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,12 +15,14 @@
 #define EMPTY_LOOK_US  20000
 #define RETRY_NS       (60 * NSEC_PER_SEC) /* a driver without room for marks is tried again */
 #define LAG_ALLOWED_NS (20 * NSEC_PER_MSEC)
+#define SECOND_LOOK_US 10000
+#define TOO_LONG_MS    100 /* how often a queue that is too long is followed */
 
 /* What is read of the daemon under its lock. */
 struct facts {
 	struct hold_plan plan;
 	struct bucket global;
-	uint64_t unmarked;
+	uint64_t unmarked, marked, met;
 };
 
 static void note_problem(struct pacing *p, const char *sentence)
@@ -43,12 +46,21 @@ static const struct bucket *global_of(const struct daemon *d)
 static void look(struct daemon *d, struct facts *f)
 {
 	static struct counters c; /* the main thread's */
+	struct pacing *p = &d->pacing;
 
 	pthread_mutex_lock(&d->lock);
 	f->plan.t_ns = d->policy_t_ns;
 	f->plan.horizon_ns = d->config.pace_horizon_ns;
 	f->global = *global_of(d);
-	f->unmarked = kernel_counters(d->kernel, &c) ? d->pacing.unmarked : c.hold_unmarked;
+	if (kernel_counters(d->kernel, &c)) {
+		f->unmarked = p->unmarked;
+		f->marked = p->marked;
+		f->met = p->met;
+	} else {
+		f->unmarked = c.hold_unmarked;
+		f->marked = c.hold_marked;
+		f->met = c.hold_queued + c.hold_no_room;
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -86,17 +98,31 @@ static void follow_rate(struct daemon *d, const struct facts *f)
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* Newcomers wait behind all that wait, also if the bucket knows of fewer. */
+/*
+ * Newcomers wait behind all that wait, also if the bucket knows of fewer; who was let in meanwhile
+ * was told too early a turn, so that his retransmits are swallowed until all have left. Where more
+ * waits than pace-horizon allows, as it has just been shortened, nobody joins until it is less.
+ */
 static void follow_queue(struct daemon *d, const struct facts *f)
 {
-	uint64_t queue_ns = d->pacing.hold.seen.waiting * f->plan.t_ns, owed_ns;
+	struct pacing *p = &d->pacing;
+	uint64_t queue_ns = p->hold.seen.waiting * f->plan.t_ns, owed_ns;
+	uint64_t now_ns = kernel_now_ns();
 
+	p->too_long = queue_ns > f->plan.horizon_ns + 2 * f->plan.t_ns + LAG_ALLOWED_NS;
+	p->horizon_ns = f->plan.horizon_ns;
+	p->tau1_ns = f->global.tau1_ns;
 	owed_ns = f->global.tau1_ns + queue_ns;
 	if (owed_ns > f->global.tau3_ns)
 		owed_ns = f->global.tau3_ns;
 	pthread_mutex_lock(&d->lock);
-	if (queue_ns && kernel_debt_ns(d->kernel) + 2 * f->plan.t_ns + LAG_ALLOWED_NS < owed_ns)
+	if (queue_ns && kernel_debt_ns(d->kernel) + 2 * f->plan.t_ns + LAG_ALLOWED_NS < owed_ns) {
 		kernel_owe(d->kernel, owed_ns);
+		if (now_ns + queue_ns > p->drained_ns) {
+			p->drained_ns = now_ns + queue_ns;
+			kernel_hold_drained(d->kernel, p->drained_ns);
+		}
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -115,6 +141,29 @@ static bool marks_fail(struct pacing *p, const struct facts *f, struct config_er
 	return true;
 }
 
+/*
+ * Marked SYNs that meet no filter of ours: somebody's tc program before it lets them pass for good.
+ * The counters are read while they move, so a second look decides.
+ */
+static bool marks_are_lost(struct daemon *d, struct facts *f, struct config_error *err)
+{
+	struct pacing *p = &d->pacing;
+	uint64_t now_ns = kernel_now_ns();
+
+	if (p->open && f->marked != p->marked && f->met == p->met) {
+		usleep(SECOND_LOOK_US);
+		look(d, f);
+		if (f->met == p->met)
+			p->unmet_ns = now_ns;
+	}
+	if (!p->unmet_ns || now_ns - p->unmet_ns >= RETRY_NS)
+		return false;
+	fail(err, -1,
+	     "a tc program before ours on an interface lets every frame pass, so that what is to "
+	     "be held is not: take it off, or set pace-horizon=0");
+	return true;
+}
+
 /* Where one interval is longer than the horizon nobody can wait for his turn. */
 static bool too_slow(const struct facts *f, struct config_error *err)
 {
@@ -126,7 +175,8 @@ static bool too_slow(const struct facts *f, struct config_error *err)
 	return true;
 }
 
-static int open_room(struct daemon *d, const struct facts *f, struct config_error *err)
+/* Brings the room to the plan, and the bucket to what waits there. Returns 0 or -errno. */
+static int keep_room(struct daemon *d, const struct facts *f, struct config_error *err)
 {
 	struct pacing *p = &d->pacing;
 	int bad = hold_keep(&p->hold, &f->plan, err);
@@ -136,31 +186,40 @@ static int open_room(struct daemon *d, const struct facts *f, struct config_erro
 	follow_rate(d, f);
 	follow_queue(d, f);
 	/* Made just now, or made anew: its index is known when it is looked at again. */
-	if (!p->hold.seen.ifindex)
-		bad = hold_look(&p->hold, err);
+	return p->hold.seen.ifindex ? 0 : hold_look(&p->hold, err);
+}
+
+static int open_gate(struct daemon *d, struct config_error *err)
+{
+	struct pacing *p = &d->pacing;
+	int bad;
+
 	pthread_mutex_lock(&d->lock);
-	if (!bad)
-		bad = kernel_hold_attach(d->kernel, p->hold.seen.ifindex, err);
-	if (!bad)
+	bad = kernel_hold_attach(d->kernel, p->hold.seen.ifindex, err);
+	if (!bad && !p->too_long)
 		kernel_hold_open(d->kernel, p->hold.seen.ifindex,
 				 kernel_now_ns() + PACING_LEASE_NS);
 	pthread_mutex_unlock(&d->lock);
 	return bad;
 }
 
-static void keep_open(struct daemon *d, const struct facts *f)
+static void keep_open(struct daemon *d, struct facts *f)
 {
 	struct pacing *p = &d->pacing;
-	struct config_error err = {};
+	struct config_error err = {}, why = {};
+	bool useless = too_slow(f, &why) || marks_fail(p, f, &why) || marks_are_lost(d, f, &why);
+	int bad = 0;
 
 	p->standing = true;
-	if (too_slow(f, &err) || marks_fail(p, f, &err) || open_room(d, f, &err)) {
+	/* A room that stands follows the rate also while nobody may join those who wait in it. */
+	if (!useless || p->t_ns)
+		bad = keep_room(d, f, &err);
+	if (!bad && !useless)
+		bad = open_gate(d, &err);
+	if (bad || useless || p->too_long)
 		close_gate(d);
-		note_problem(p, err.text);
-		return;
-	}
-	p->open = true;
-	note_problem(p, "");
+	p->open = !bad && !useless;
+	note_problem(p, useless ? why.text : err.text);
 }
 
 /* Takes the room away that is not wanted any more, when nobody waits in it. */
@@ -190,6 +249,7 @@ void pacing_tend(struct daemon *d)
 
 	if (d->detached)
 		return;
+	p->due = false;
 	if (!p->hold.netlink) {
 		/* Whatever a predecessor had: it is kept, or taken away once it is empty. */
 		p->standing = true;
@@ -206,6 +266,8 @@ void pacing_tend(struct daemon *d)
 	else
 		take_down(d);
 	p->unmarked = f.unmarked;
+	p->marked = f.marked;
+	p->met = f.met;
 }
 
 uint64_t pacing_wait_ns(struct daemon *d)
@@ -217,14 +279,24 @@ uint64_t pacing_wait_ns(struct daemon *d)
 
 bool pacing_is_due(struct daemon *d)
 {
-	uint64_t t_ns, horizon_ns;
+	const struct pacing *p = &d->pacing;
+	uint64_t t_ns, horizon_ns, tau1_ns;
 
 	pthread_mutex_lock(&d->lock);
 	t_ns = d->policy_t_ns;
 	horizon_ns = d->config.pace_horizon_ns;
+	tau1_ns = global_of(d)->tau1_ns;
 	pthread_mutex_unlock(&d->lock);
-	return !d->detached &&
-	       (!!horizon_ns != d->pacing.wanted || (d->pacing.open && t_ns != d->pacing.t_ns));
+	if (d->detached)
+		return false;
+	return p->due || p->too_long || !!horizon_ns != p->wanted ||
+	       (p->open &&
+		(t_ns != p->t_ns || horizon_ns != p->horizon_ns || tau1_ns != p->tau1_ns));
+}
+
+int pacing_patience_ms(const struct daemon *d)
+{
+	return d->pacing.too_long ? TOO_LONG_MS : INT_MAX;
 }
 
 void pacing_end(struct daemon *d)

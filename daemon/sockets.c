@@ -12,6 +12,7 @@
 #include "kernel_sessions.h"
 #include "log.h"
 #include "netlink.h"
+#include "sessions.h"
 
 /* States of include/net/tcp_states.h. */
 #define LIVE_STATES (1U << 1 | 1U << 8) /* ESTABLISHED, CLOSE_WAIT */
@@ -33,6 +34,14 @@ struct suspects {
 
 static struct suspects missing, gone, counts;
 static bool seeded;
+static uint64_t due_ns;
+
+/* What the last check took for guarded. */
+static struct {
+	uint8_t port_bits[sizeof(((struct policy *)0)->port_bits)];
+	union addr address[MAX_ADDRESSES];
+	uint32_t addresses;
+} scope;
 
 struct socket {
 	uint64_t key;
@@ -89,7 +98,7 @@ static void take_socket(struct dump *d, const struct inet_diag_msg *m)
 
 		more = room <= SOCKETS_MAX ? realloc(d->socket, room * sizeof(*more)) : NULL;
 		if (!more) {
-			d->bad = -ENOMEM;
+			d->bad = room <= SOCKETS_MAX ? -ENOMEM : -E2BIG;
 			return;
 		}
 		d->socket = more;
@@ -156,16 +165,21 @@ static int dump(struct dump *d, uint32_t states)
 	return bad ? bad : d->bad;
 }
 
-static void note_problem(struct sessions_view *v, int bad)
+/* Keeps the sentence, and says it once. what: the list that cannot be read. */
+static void note_problem(char *problem, size_t size, const char *what, int bad)
 {
-	char text[sizeof(v->problem)] = "";
+	char text[128] = "";
 
-	if (bad)
-		snprintf(text, sizeof(text), "the kernel's list of sockets cannot be read: %s",
+	if (bad == -E2BIG)
+		snprintf(text, sizeof(text),
+			 "there are more than %d live sockets: their sessions are not checked",
+			 SOCKETS_MAX);
+	else if (bad)
+		snprintf(text, sizeof(text), "the kernel's list of %s cannot be read: %s", what,
 			 strerror(-bad));
-	if (bad && strcmp(v->problem, text))
+	if (bad && strcmp(problem, text))
 		log_line("%s", text);
-	memcpy(v->problem, text, sizeof(text));
+	snprintf(problem, size, "%s", text);
 }
 
 void sockets_look(struct kernel *k, const struct policy *p, struct sessions_view *v)
@@ -174,7 +188,7 @@ void sockets_look(struct kernel *k, const struct policy *p, struct sessions_view
 	struct dump d = {.policy = p, .kernel = k, .view = &now};
 	int bad = dump(&d, LISTENING);
 
-	note_problem(v, bad);
+	note_problem(v->queue_problem, sizeof(v->queue_problem), "listeners", bad);
 	if (bad)
 		return;
 	v->listeners = now.listeners;
@@ -222,8 +236,10 @@ static void replace(struct suspects *old, struct suspects *now)
 
 static void fix(struct kernel *k, struct sessions_view *v, const struct session_fix *f)
 {
-	if (!kernel_session_fix(k, f) && seeded)
-		v->healed++;
+	if (!kernel_session_fix(k, f))
+		v->healed += seeded;
+	else
+		v->uncounted += f->what == SESSION_FIX_BEGIN;
 }
 
 static void compare_sessions(struct kernel *k, struct sessions_view *v, const struct dump *d,
@@ -303,10 +319,12 @@ static void compare_holders(struct kernel *k, const struct policy *p, struct ses
 	for (int i = 0; i < holders; i++) {
 		struct kernel_holder *h = &holder[i];
 		uint64_t has = sessions_of(list, count, &h->key), key = source_key(&h->key);
+		uint64_t debt_ns;
 
-		v->holders += h->holder.sessions || h->holder.tat_ns > now_ns;
-		v->dry += p->sessions.slot_cost &&
-			  h->holder.tat_ns > now_ns + p->sessions.slot_tau_ns;
+		/* With what its open sessions cost since somebody looked; on our copy. */
+		debt_ns = holder_debt_ns(&h->holder, &p->sessions, now_ns);
+		v->holders += h->holder.sessions || debt_ns;
+		v->dry += p->sessions.slot_cost && debt_ns > p->sessions.slot_tau_ns;
 		if (h->holder.sessions == has)
 			continue;
 		if (suspected(&counts, key))
@@ -345,31 +363,66 @@ static void compare_total(struct kernel *k, struct sessions_view *v)
 	}
 }
 
+static bool scope_differs(const struct policy *p)
+{
+	return memcmp(scope.port_bits, p->port_bits, sizeof(scope.port_bits)) ||
+	       scope.addresses != p->addresses ||
+	       memcmp(scope.address, p->address, sizeof(scope.address));
+}
+
+bool sockets_check_is_due(const struct policy *p, uint64_t now_ns)
+{
+	return now_ns >= due_ns || scope_differs(p);
+}
+
+/* Says what has been put right, and when sessions have begun to find no room. */
+static void say(struct sessions_view *v, uint64_t healed_before, uint32_t uncounted_before)
+{
+	if (v->healed != healed_before)
+		log_line("%llu counts of sessions were put right by the kernel's list",
+			 (unsigned long long)(v->healed - healed_before));
+	if (!v->uncounted)
+		return;
+	snprintf(v->session_problem, sizeof(v->session_problem),
+		 "the table of sessions is full: of the live sessions %u are not counted",
+		 v->uncounted);
+	if (!uncounted_before)
+		log_line("%s", v->session_problem);
+}
+
 void sockets_check(struct kernel *k, const struct policy *p, struct sessions_view *v)
 {
 	struct dump d = {.policy = p, .kernel = k};
 	struct kernel_session *list = NULL;
 	uint64_t dumped_ns = kernel_now_ns(), healed = v->healed;
+	uint32_t uncounted = v->uncounted;
 	int count, bad;
 
+	due_ns = dumped_ns + SOCKETS_CHECK_NS - NSEC_PER_SEC / 2; /* ticks jitter */
 	if (!kernel_watch(k)->counting)
 		return;
+	if (scope_differs(p)) {
+		seeded = false;
+		memcpy(scope.port_bits, p->port_bits, sizeof(scope.port_bits));
+		memcpy(scope.address, p->address, sizeof(scope.address));
+		scope.addresses = p->addresses;
+	}
 	bad = dump(&d, LIVE_STATES);
 	count = bad ? bad : kernel_sessions_list(k, &list);
-	note_problem(v, count < 0 ? count : 0);
+	note_problem(v->session_problem, sizeof(v->session_problem), "sockets",
+		     count < 0 ? count : 0);
 	if (count >= 0 && list) {
 		if (d.count)
 			qsort(d.socket, d.count, sizeof(*d.socket), by_key);
 		qsort(list, (size_t)count, sizeof(*list), by_key);
 		v->sockets = (uint32_t)d.count;
+		v->uncounted = 0;
 		compare_sessions(k, v, &d, list, (size_t)count, dumped_ns);
 		compare_total(k, v);
 		qsort(list, (size_t)count, sizeof(*list), by_source);
 		compare_holders(k, p, v, list, (size_t)count);
 		seeded = true;
-		if (v->healed != healed)
-			log_line("%llu counts of sessions were put right by the kernel's list",
-				 (unsigned long long)(v->healed - healed));
+		say(v, healed, uncounted);
 	}
 	free(d.socket);
 	free(list);

@@ -176,7 +176,7 @@ static char *only_word(char *line)
 static int want_lines(struct adding *a, FILE *f, const char *name)
 {
 	char line[LINE_MOST], *word;
-	size_t number;
+	size_t number, before = a->count;
 	int got, bad;
 
 	for (number = 1; (got = read_line(f, line)) > 0; number++) {
@@ -196,6 +196,9 @@ static int want_lines(struct adding *a, FILE *f, const char *name)
 			      "the line is too long: one address a line was expected");
 	if (ferror(f))
 		return refuse(name, number, strerror(errno));
+	if (a->count == before)
+		return refuse(name, number,
+			      "the file names nobody: one address a line was expected");
 	return 0;
 }
 

@@ -664,6 +664,29 @@ static void anything_in_any_order(void)
 
 /* --- keys and lists --------------------------------------------------------------------------- */
 
+static void addresses_of_nobody(void)
+{
+	static const char *const nobody[] = {"0.0.0.0",		"0.1.2.3",   "127.0.0.1",
+					     "169.254.1.1",	"224.0.0.1", "240.1.1.1",
+					     "255.255.255.255", "::",	     "::1",
+					     "fe80::1",		"ff02::1",   "::ffff:127.0.0.1"};
+	static const char *const somebody[] = {"1.0.0.1",	"126.1.1.1",   "128.0.0.1",
+					       "223.255.255.1", "169.253.1.1", "2001:db8::1",
+					       "fec0::1"};
+	struct config_error err;
+	struct prefix_key key;
+
+	begin(10);
+	for (size_t i = 0; i < sizeof(nobody) / sizeof(*nobody); i++)
+		CHECK(known_parse_sender(nobody[i], &config, &key, &err) == -EINVAL &&
+			      strstr(err.text, "is no sender's address"),
+		      "%s is taken", nobody[i]);
+	for (size_t i = 0; i < sizeof(somebody) / sizeof(*somebody); i++)
+		CHECK(!known_parse_sender(somebody[i], &config, &key, &err), "%s is refused: %s",
+		      somebody[i], err.text);
+	end();
+}
+
 static void addresses_of_sources(void)
 {
 	static const struct {
@@ -680,7 +703,10 @@ static void addresses_of_sources(void)
 		{"2001:db8::/128", NULL, "is not one source, which is a /64 here"},
 		{"192.0.2.1/33", NULL, "'192.0.2.1/33' has no such length: a number from 1 to 32"},
 		{"192.0.2.1/", NULL, "has no such length"},
-		{"::ffff:192.0.2.1", NULL, "'::ffff:192.0.2.1' is no address"},
+		{"::ffff:192.0.2.1", "192.0.2.1/32", NULL},
+		{"::FFFF:192.0.2.1/32", "192.0.2.1/32", NULL},
+		{"::ffff:c000:201", NULL, "'::ffff:c000:201' is no address"},
+		{"127.0.0.1", "127.0.0.1/32", NULL}, /* whoever reads the file of an older one */
 		{"mail.example.org", NULL, "is no address: one such as 192.0.2.1"},
 		{"", NULL, "'' is no address"},
 		{"192.0.2.1\033[2J", NULL, "'192.0.2.1?[2J' is no address"},
@@ -1273,6 +1299,7 @@ void suite_known(void)
 		{"nobody fetches the changes", nobody_fetches_the_changes},
 		{"anything in any order", anything_in_any_order},
 		{"addresses of sources", addresses_of_sources},
+		{"addresses that no sender has", addresses_of_nobody},
 		{"a list in steps has each once", a_list_in_steps_has_each_once},
 		{"the file brings all back", the_file_brings_all_back},
 		{"written when due and changed", written_when_due_and_changed},
