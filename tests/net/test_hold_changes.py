@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""HOLD: what an operator changes while a queue stands takes effect on it, and breaks nothing."""
+
+import time
+
+from lib import room
+from lib.clients import clients, connect_now
+from lib.gate import Gate, limits
+from lib.room import Wire, until
+from lib.scenario import scenario
+from lib.sink import sink
+from lib.topology import Net, run, server_v4, source_v4
+
+
+def repaired(gate):
+    return gate.status()["faults"].get("word_repaired", 0)
+
+
+def standing_queue(t, net, gate, count):
+    """So many connect at once and wait. Returns (wire, their Child)."""
+    wire = Wire(net)
+    first = clients(net, [(0, source_v4(n), 0) for n in range(count)], server_v4(), patience=40)
+    until("a queue stands", lambda: (room.fifo(net) or {"waiting": 0})["waiting"] > count / 2)
+    return wire, first
+
+
+def answered(t, what, seen, count):
+    """When the first `count` connects of a Wire were answered: once each, in their order."""
+    of = [a for _, a in seen[:count]]
+    t.equal(f"{what}: SYN-ACKs to each", sorted({len(a) for a in of}), [1])
+    ends = [a[0] for a in of if a]
+    t.check(ends == sorted(ends), f"{what}: answered in their order")
+    return ends
+
+
+@scenario(limit=90)
+def test_hold_horizon_shorter(t):
+    """pace-horizon is shortened under 8 s of waiting: they leave in turn, and nobody joins them"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, retry=0, pace_horizon="10s"))
+    gate.start()
+    wire, first = standing_queue(t, net, gate, 90)
+    time.sleep(0.5)
+    gate.sluice("set", "pace-horizon=800ms")
+    until("followed", lambda: room.fifo(net)["limit"] < 100)
+    held = gate.status()["hold"]["held"]
+    later = clients(net, [(n * 0.1, source_v4(200 + n), 0) for n in range(40)], server_v4(),
+                    patience=40)
+    until("the queue is short", lambda: room.fifo(net)["waiting"] <= 15, 20)
+    t.equal("held meanwhile", gate.status()["hold"]["held"] - held, 0)
+    late = later.result()
+    t.equal("served of the first", sum(a.over is not None for a in first.result()), 90)
+    seen = wire.finish()
+    ends = answered(t, "the first", seen, 90)
+    t.between("the last of 90 at 10/s with a burst of 3, s", ends[-1] - ends[0], 8.5, 9.0)
+    t.equal("served of the later", sum(a.over is not None for a in late), 40)
+    t.equal("SYN-ACKs to each of the later", sorted({len(a) for _, a in seen[90:]}), [1])
+    t.check(all(a[0] - syn > 0.9 for syn, a in seen[90:130]), "all of them by their retransmits")
+    t.equal("words taken for leftovers", repaired(gate), 0)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_burst_wider(t):
+    """connection-burst is raised while 30 wait: newcomers still come behind them"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, retry=0, pace_horizon="8s"))
+    gate.start()
+    wire, first = standing_queue(t, net, gate, 33)
+    gate.sluice("set", "connection-burst=30")
+    later = clients(net, [(n * 0.02, source_v4(200 + n), 0) for n in range(10)], server_v4(),
+                    patience=20)
+    t.equal("served of the first", sum(a.over is not None for a in first.result()), 33)
+    t.equal("served of the later", sum(a.over is not None for a in later.result()), 10)
+    ends = answered(t, "all", wire.finish(), 43)
+    t.between("the last of 43 at 10/s with a burst of 3, s", ends[-1] - ends[0], 3.7, 4.4)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_slower_than_horizon(t):
+    """The rate falls below one per horizon: who waits already leaves at the new rate"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits("20/s", 3, retry=0, pace_horizon="5s"))
+    gate.start()
+    wire, first = standing_queue(t, net, gate, 60)
+    until("half have left", lambda: room.fifo(net)["waiting"] <= 40)
+    gate.sluice("set", "connection-rate=6/min")
+    waiting = room.fifo(net)["waiting"]
+    time.sleep(6)
+    left = waiting - room.fifo(net)["waiting"]
+    t.check(left <= 2, f"in 6 s at 6/min {left} have left")
+    hold = gate.status()["hold"]
+    t.equal("state", hold["state"], "deferring")
+    t.check("shorter than the interval" in (hold["problem"] or ""), f"problem: {hold['problem']}")
+    t.equal("waiting, as status says", hold["waiting"], room.fifo(net)["waiting"])
+    gate.sluice("set", "connection-rate=20/s")
+    t.equal("served", sum(a.over is not None for a in first.result()), 60)
+    wire.finish()
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_foreign_filter(t):
+    """Somebody's tc program before ours that lets all pass: said, and SYNs are deferred instead"""
+    net = Net()
+    served = sink(net)
+    run("tc", "-n", "s", "qdisc", "add", "dev", "s0", "clsact")
+    run("tc", "-n", "s", "filter", "add", "dev", "s0", "ingress", "pref", "10", "protocol", "all",
+        "bpf", "da", "bytecode", "1,6 0 0 0,")
+    before = run("tc", "-n", "s", "filter", "show", "dev", "s0", "ingress")
+    gate = Gate(net, limits("10/s", 3, retry=100, pace_horizon="5s"))
+    gate.start()
+    connect_now(net, [source_v4(n) for n in range(10)], server_v4())
+    held = gate.status()["hold"]
+    if held["released"]:
+        t.note("the kernel asks our program first: nothing is lost")
+    else:
+        _, took = gate.wait_for("said", lambda s: s["hold"]["state"] == "deferring", 5)
+        problem = gate.status()["hold"]["problem"]
+        t.check("tc program before ours" in problem, f"problem: {problem}")
+        out = gate.status()["hold"]["held"]
+        attempts = connect_now(net, [source_v4(50 + n) for n in range(10)], server_v4())
+        t.equal("served", sum(a.over is not None for a in attempts), 10)
+        t.equal("held meanwhile", gate.status()["hold"]["held"] - out, 0)
+    after = run("tc", "-n", "s", "filter", "show", "dev", "s0", "ingress")
+    t.check(before.splitlines()[1] in after, "the other's filter is as it was")
+    served.finish()
+
+
+@scenario(limit=60)
+def test_hold_new_interface(t):
+    """An interface that a reload adds is paced from its first SYN on"""
+    net = Net(links=2)
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, retry=0, pace_horizon="5s"), interfaces=("s0",))
+    gate.start()
+    gate.change("gate", interface=["s0", "s1"])
+    gate.sluice("reload")
+    attempts = connect_now(net, [source_v4(n, 1) for n in range(13)], server_v4(1))
+    waits = sorted(a.wait for a in attempts)
+    t.between("the last of 13, s", waits[-1], 0.9, 1.1)
+    served.finish()
