@@ -125,16 +125,33 @@ static __always_inline int gate_hold(struct xdp_md *ctx, struct counters *c)
 	return XDP_PASS;
 }
 
-/* Does it come out of the waiting room? Generic XDP sees it again then (hold.bpf.c). */
+/* Is it generic XDP that runs here? Only that sees again what comes out of the waiting room. */
+static __always_inline int gate_is_generic(const struct control *c, __u32 ifindex)
+{
+	for (int i = 0; i < MAX_INTERFACES; i++)
+		if (*(volatile const __u32 *)&c->hold_generic[i] == ifindex)
+			return 1;
+	return 0;
+}
+
+/*
+ * Does it come out of the waiting room (hold.bpf.c)? Then its secret source address is taken off,
+ * lest a bridge learn it and tell it to others. The sender's own is lost by then; a fixed local one
+ * stands for it, as nobody answers to the source of a frame that was routed here.
+ */
 static __always_inline int gate_came_back(const struct xdp_md *ctx, const struct control *c)
 {
-	const struct ethhdr *eth = (void *)(long)ctx->data;
+	static const __u8 anonymous[ETH_ALEN] = HOLD_ANONYMOUS;
+	struct ethhdr *eth = (void *)(long)ctx->data;
 	__u64 tag = *(volatile const __u64 *)&c->hold_tag, source = 0;
 
 	if (!tag || (const void *)(eth + 1) > (const void *)(long)ctx->data_end)
 		return 0;
 	__builtin_memcpy(&source, eth->h_source, ETH_ALEN);
-	return source == tag;
+	if (source != tag || !gate_is_generic(c, ctx->ingress_ifindex))
+		return 0;
+	__builtin_memcpy(eth->h_source, anonymous, ETH_ALEN);
+	return 1;
 }
 
 SEC("xdp")

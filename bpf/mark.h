@@ -18,6 +18,12 @@ struct hold_mark {
 	__u64 magic;
 };
 
+/* The source address of a frame that comes back, once generic XDP has seen it (gate_came_back). */
+#define HOLD_ANONYMOUS                        \
+	{                                     \
+		0x02, 'S', 'L', 'U', 'I', 'C' \
+	}
+
 /* One more that waits. */
 static __always_inline void hold_count(struct counters *c, __u64 wait_ns)
 {

@@ -100,25 +100,37 @@ static json_t *waits_json(const struct counters *c)
 	return waits;
 }
 
+/* Did somebody write the key, or is it the default? */
+static bool is_chosen(const struct config *c, const char *name)
+{
+	const struct config_key *key;
+
+	for (size_t i = 0; (key = config_key_at(i)); i++)
+		if (!strcmp(key->name, name))
+			return c->given >> i & 1;
+	return false;
+}
+
 /* The waiting room (pacing.h), and what it has done. */
 static json_t *hold_json(struct daemon *d, const struct counters *c, const struct history *all)
 {
 	const struct pacing *p = &d->pacing;
 	const struct hold_seen *room = &p->hold.seen;
 
-	return json_pack(
-		"{s:s, s:o, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:o}", "state",
-		!p->wanted ? "off"
-		: p->open  ? "on"
-			   : "deferring",
-		"problem", p->problem[0] ? json_string(p->problem) : json_null(), "device",
-		p->hold.name, "horizon_ms", (double)d->config.pace_horizon_ns / NSEC_PER_MSEC,
-		"wait_ms", (double)pacing_wait_ns(d) / NSEC_PER_MSEC, "waiting", (int)room->waiting,
-		"room", (int)room->limit, "held",
-		(json_int_t)sum_of(all, VERDICT_HOLD, REASON_CONNECTION_RATE), "released",
-		(json_int_t)room->released, "overflowed", (json_int_t)room->overflowed, "swallowed",
-		(json_int_t)sum_of(all, VERDICT_DROP, REASON_WAITING), "held_ms",
-		(double)c->held_ns / NSEC_PER_MSEC, "waits", waits_json(c));
+	return json_pack("{s:s, s:o, s:s, s:b, s:f, s:f, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:o}",
+			 "state",
+			 !p->wanted ? "off"
+			 : p->open  ? "on"
+				    : "deferring",
+			 "problem", p->problem[0] ? json_string(p->problem) : json_null(), "device",
+			 p->hold.name, "chosen", (int)is_chosen(&d->config, "pace-horizon"),
+			 "horizon_ms", (double)d->config.pace_horizon_ns / NSEC_PER_MSEC, "wait_ms",
+			 (double)pacing_wait_ns(d) / NSEC_PER_MSEC, "waiting", (int)room->waiting,
+			 "room", (int)room->limit, "held",
+			 (json_int_t)sum_of(all, VERDICT_HOLD, REASON_CONNECTION_RATE), "released",
+			 (json_int_t)room->released, "overflowed", (json_int_t)room->overflowed,
+			 "swallowed", (json_int_t)sum_of(all, VERDICT_DROP, REASON_WAITING),
+			 "held_ms", (double)c->held_ns / NSEC_PER_MSEC, "waits", waits_json(c));
 }
 
 /* The newest and the oldest tick that are remembered; rates are the difference. */

@@ -156,6 +156,7 @@
  *	 "limits": {"connection-rate": "100/s", ...},		(every key of [limits], as config)
  *	 "bucket": {"debt_ms": 312.5, "burst_ms": 1990.0, "pressure": false},	(the global word)
  *	 "hold": {"state": "off|on|deferring", "problem": null, "device": "slu-default",
+ *		  "chosen": false,		(pace-horizon is written somewhere, not the default)
  *		  "horizon_ms": 800.0, "wait_ms": 120.0,	(of the next newcomer, if held)
  *		  "waiting": 12, "room": 224,		(SYNs in the queue, and what it takes)
  *		  "held": 900, "released": 890, "overflowed": 0, "swallowed": 31,

@@ -479,6 +479,15 @@ static int queue_keep(const struct hold *h, const struct queue *q, const struct 
 		   : 0;
 }
 
+/* Counters never run backwards, whoever has made the device anew. */
+static uint64_t goes_on(uint64_t *former, uint64_t *last, uint64_t count)
+{
+	if (count < *last)
+		*former += *last;
+	*last = count;
+	return *former + count;
+}
+
 static void note(struct hold *h, const struct queue *q)
 {
 	h->seen = (struct hold_seen){
@@ -486,8 +495,8 @@ static void note(struct hold *h, const struct queue *q)
 		.waiting = q->waiting,
 		.limit = q->limit,
 		.t_ns = q->bytes_per_s ? HOLD_WEIGHT * NSEC_PER_SEC / q->bytes_per_s : 0,
-		.released = q->released,
-		.overflowed = q->overflowed,
+		.released = goes_on(&h->former_released, &h->last_released, q->released),
+		.overflowed = goes_on(&h->former_overflowed, &h->last_overflowed, q->overflowed),
 	};
 }
 

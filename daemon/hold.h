@@ -42,7 +42,7 @@ struct hold_seen {
 	uint32_t waiting;    /* SYNs in the queue */
 	uint32_t limit;	     /* SYNs that have room */
 	uint64_t t_ns;	     /* between two of them, as the class is set */
-	uint64_t released;   /* since the device was made */
+	uint64_t released;   /* since the start, and before it as long as the device is the same */
 	uint64_t overflowed; /* dropped for want of room; likewise */
 };
 
@@ -51,6 +51,8 @@ struct hold {
 	char name[IFNAMSIZ];
 	struct mnl_socket *netlink; /* of the network namespace in which it was opened */
 	struct hold_seen seen;
+	uint64_t former_released, former_overflowed; /* of devices that are gone */
+	uint64_t last_released, last_overflowed;     /* as the present one has counted so far */
 };
 
 /* Opens the socket and makes the names; touches nothing. Returns 0, or -errno with a sentence. */

@@ -58,6 +58,18 @@ static int attach_one(struct kernel *k, struct link *l, uint32_t room, struct co
 	return bad;
 }
 
+/* Tells the program where it is generic XDP; elsewhere nobody can claim to come from the room. */
+static void tell_generic(struct kernel *k)
+{
+	for (uint32_t i = 0; i < MAX_INTERFACES; i++) {
+		const struct link *l = &k->link[i];
+		bool generic = i < k->links && l->fd >= 0 && !l->seen.native;
+
+		__atomic_store_n(&k->control->hold_generic[i], generic ? l->ifindex : 0,
+				 __ATOMIC_RELEASE);
+	}
+}
+
 int kernel_hold_attach(struct kernel *k, uint32_t room, struct config_error *err)
 {
 	int bad = load(k, err);
@@ -65,6 +77,7 @@ int kernel_hold_attach(struct kernel *k, uint32_t room, struct config_error *err
 	for (uint32_t i = 0; i < k->links && !bad; i++)
 		if (k->link[i].fd >= 0)
 			bad = attach_one(k, &k->link[i], room, err);
+	tell_generic(k);
 	return bad;
 }
 

@@ -115,7 +115,8 @@ struct want {
 	enum xdp_action action;
 	enum frame_kind kind;
 	uint32_t mode, verdict, reason, rank; /* of a judged one: rank is its class */
-	bool marked;			      /* for the waiting room */
+	bool anonymous;			      /* the frame has lost its source address */
+	bool marked; /* for the waiting room; the last, as rows go on behind it */
 };
 
 #define JUDGED(action_, mode_, verdict_, reason_, rank_) \
@@ -138,7 +139,7 @@ struct want {
 /* It takes the last token: its turn is now, and it goes through the room. */
 #define PACE(rank) PASS(ADMITTED, rank), .want.marked = true
 /* It has been judged before: it passes, and nothing else is counted of it. */
-#define CAME_BACK .want = {.action = XDP_PASS, .kind = FRAME_KINDS}
+#define CAME_BACK .want = {.action = XDP_PASS, .kind = FRAME_KINDS, .anonymous = true}
 
 /* What differs between the frames of a step that is done several times. */
 enum vary {
@@ -172,6 +173,7 @@ struct change {
 	uint64_t room_ns;	 /* the waiting room stands until then */
 	uint64_t drained_ns;	 /* those who wait have left by then */
 	bool tag;		 /* what comes back from it has the source address of the rows */
+	bool native;		 /* and XDP is native here, which sees nothing come back */
 	int64_t sessions;	 /* so many are live; -1 is as good as none */
 	uint32_t coming;	 /* and so many attempts of this step are on their way to one */
 	uint32_t lost;		 /* of each step before so many are, and will never arrive */

@@ -137,4 +137,8 @@ const struct row rows_hold[] = {
 	 .room = true,
 	 .step = {{0, FROM("192.0.2.1"), CAME_BACK, 9, .first.tag = true, .counts.hold_back = 9,
 		   OWES(0, 0, 0)}}},
+	{"Whoever claims its address where XDP is native is judged as anybody.", WAITS,
+	 .room = true,
+	 .step = {{0, FROM("192.0.2.1"), PASS(ADMITTED, UNKNOWN), .first.tag = true,
+		   .first.native = true}}},
 	{}};

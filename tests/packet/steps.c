@@ -5,9 +5,11 @@
 #include "packet.h"
 
 #include "coming.h"
+#include "mark.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/if_ether.h>
 #include <string.h>
 
 /* The words in which a counter is named: its place in the struct. */
@@ -69,6 +71,7 @@ static void expect_counters(struct counters *c, const struct step *step, uint32_
 	c->word_repaired += step->counts.word_repaired;
 	c->hold_back += step->counts.hold_back;
 	c->backlog_asked += step->counts.backlog_asked;
+	c->hold_marked += w->marked ? frames : 0;
 	for (uint32_t n = 0; w->verdict == VERDICT_HOLD && n < frames; n++) {
 		uint64_t wait_ns = step->waits.first_ns + n * step->waits.more_ns, below_ms = 1;
 		uint32_t bucket = 0;
@@ -120,6 +123,9 @@ static void complain_bytes(const char *what, const uint8_t *byte, size_t bytes)
 	complain("%s, %zu bytes:%s", what, bytes, hex);
 }
 
+/* BPF_PROG_TEST_RUN lets frames come in by the loopback device of its network namespace. */
+#define TEST_RUN_IFINDEX 1
+
 /* A refused SYN comes back as its RST; everything else is left as it came. */
 static int compare_bytes(const struct spec *s, bool v6, const struct want *w, const uint8_t *in,
 			 size_t in_bytes, const struct outcome *out)
@@ -133,6 +139,13 @@ static int compare_bytes(const struct spec *s, bool v6, const struct want *w, co
 		bytes = reset_expect(s, v6, reset);
 		want = reset;
 		wrong = checksums_wrong(out->frame, out->bytes);
+	}
+	if (w->anonymous) {
+		static const uint8_t anonymous[ETH_ALEN] = HOLD_ANONYMOUS;
+
+		memcpy(reset, in, in_bytes);
+		memcpy(reset + ETH_ALEN, anonymous, ETH_ALEN);
+		want = reset;
 	}
 	if (wrong)
 		complain("the %s checksum of the RST is wrong", wrong);
@@ -290,8 +303,10 @@ static void make_change(const struct change *change)
 		bench.control->hold_until_ns = BENCH_START_NS + change->room_ns;
 	if (change->drained_ns)
 		bench.control->hold_drained_ns = BENCH_START_NS + change->drained_ns;
-	if (change->tag)
+	if (change->tag) {
 		bench.control->hold_tag = frame_source_mac();
+		bench.control->hold_generic[0] = change->native ? 0 : TEST_RUN_IFINDEX;
+	}
 }
 
 int step_run(const struct row *row, const struct step *step, bool v6)
