@@ -74,6 +74,7 @@ int command_put_in_force(struct daemon *d, const struct config *c, struct class_
 	bad = kernel_classes_set(d->kernel, list, slot, err);
 	if (bad)
 		return bad;
+	pacing_drain(d, c);
 	pthread_mutex_lock(&d->lock);
 	before = d->config;
 	bad = apply(d, c, list, slot, err);

@@ -85,6 +85,21 @@ static void drop_ended(struct override *o, uint64_t now_ns)
 		*o = (struct override){};
 }
 
+/* From the config; with tolerances that have room for those who are held. Under the lock. */
+static int make_policy(struct daemon *d, struct policy *next)
+{
+	uint64_t horizon_ns = d->config.pace_horizon_ns;
+	int bad;
+
+	d->config.pace_horizon_ns = pacing_horizon_ns(d);
+	bad = policy_make(&d->config, d->facts.cpus, next);
+	d->config.pace_horizon_ns = horizon_ns;
+	if (bad) /* more than a debt may be: then without */
+		bad = policy_make(&d->config, d->facts.cpus, next);
+	next->hold_ns = horizon_ns;
+	return bad;
+}
+
 int controller_apply(struct daemon *d)
 {
 	static struct policy next; /* 10 kB, and only ever used under the lock */
@@ -94,7 +109,7 @@ int controller_apply(struct daemon *d)
 
 	drop_ended(&d->mode_override, now_ns);
 	drop_ended(&d->tier_override, now_ns);
-	bad = policy_make(&d->config, d->facts.cpus, &next);
+	bad = make_policy(d, &next);
 	if (bad)
 		return bad;
 	next.tiers = d->tier.active;
@@ -122,7 +137,7 @@ int controller_apply(struct daemon *d)
 	global = global_of(&d->policy, kernel_now_ns());
 	d->policy_t_ns = global->t_ns;
 	if (t_before_ns && t_before_ns != global->t_ns)
-		kernel_rescale(d->kernel, t_before_ns, global->t_ns, global->tau1_ns);
+		kernel_rescale(d->kernel, t_before_ns, global);
 	return 0;
 }
 

@@ -484,9 +484,11 @@ void kernel_owe_at_most(struct kernel *k, uint64_t debt_ns)
 	}
 }
 
-void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint64_t tau1_ns)
+void kernel_rescale(struct kernel *k, uint64_t t_old_ns, const struct bucket *b)
 {
 	__u64 *word = &k->control->global_tat_ns;
+	bool holds = k->control->hold_until_ns > kernel_now_ns();
+	uint64_t most_ns = holds ? b->tau3_ns : b->tau1_ns;
 
 	for (int i = 0; i < RESCALE_TRIES; i++) {
 		__u64 old = __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -495,9 +497,9 @@ void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint
 
 		if (old <= now_ns || !t_old_ns)
 			return;
-		debt = (unsigned __int128)(old - now_ns) * t_new_ns / t_old_ns;
-		if (debt > tau1_ns)
-			debt = tau1_ns;
+		debt = (unsigned __int128)(old - now_ns) * b->t_ns / t_old_ns;
+		if (debt > most_ns)
+			debt = most_ns;
 		if (__sync_bool_compare_and_swap(word, old, now_ns + (uint64_t)debt))
 			return;
 	}

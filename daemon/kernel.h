@@ -86,9 +86,12 @@ uint64_t kernel_debt_ns(struct kernel *k);
 /* Before a policy that can owe no more than that comes into force: nor does the bucket. */
 void kernel_owe_at_most(struct kernel *k, uint64_t debt_ns);
 
-/* The global bucket's T has changed: its debt becomes the same number of connections, at most
- * tau1. Gives up after a few tries against a storm; the bucket's own repair does the rest. */
-void kernel_rescale(struct kernel *k, uint64_t t_old_ns, uint64_t t_new_ns, uint64_t tau1_ns);
+/*
+ * The global bucket's T has changed: its debt becomes the same number of connections, at most tau1;
+ * while SYNs are held, at most tau3, as the debt is the queue (pacing.c then puts it right). Gives
+ * up after a few tries against a storm; the bucket's own repair does the rest.
+ */
+void kernel_rescale(struct kernel *k, uint64_t t_old_ns, const struct bucket *b);
 
 /* Sums the counters of all CPUs. Returns 0 or -errno. */
 int kernel_counters(struct kernel *k, struct counters *sum);

@@ -13,13 +13,16 @@
 #define PACING_LEASE_NS (5 * NSEC_PER_SEC) /* the gate holds for so long without a look */
 
 struct pacing {
-	struct hold hold;    /* the room, as last seen */
-	bool wanted;	     /* pace-horizon is not 0 */
-	bool open;	     /* the gate holds */
-	bool standing;	     /* there may be a room of ours that is not wanted any more */
-	bool due;	     /* something has changed that pacing_is_due() does not see */
-	bool too_long;	     /* more waits than pace-horizon allows: nobody joins */
-	uint64_t t_ns;	     /* the interval that the room was set to */
+	struct hold hold;     /* the room, as last seen */
+	bool wanted;	      /* pace-horizon is not 0 */
+	bool open;	      /* the gate holds */
+	bool standing;	      /* there may be a room of ours that is not wanted any more */
+	bool due;	      /* something has changed that pacing_is_due() does not see */
+	uint64_t t_ns;	      /* the interval of the bucket that the room follows */
+	uint64_t room_t_ns;   /* its own, which is shorter where it would be late for good */
+	uint64_t leave_by_ns; /* those who wait have left by then, so it is shorter; 0: it is not */
+	uint64_t queue_ns;  /* under the lock: more waits than pace-horizon allows, so long; or 0 */
+	uint64_t tended_ns; /* when it was last looked at */
 	uint64_t horizon_ns; /* pace-horizon and the newcomers' tolerance then */
 	uint64_t tau1_ns;
 	uint64_t drained_ns;  /* those who waited when it last became slower have left by then */
@@ -40,11 +43,20 @@ void pacing_tend(struct daemon *d);
 /* Has something changed that the room must follow at once? Then it is to be tended now. */
 bool pacing_is_due(struct daemon *d);
 
-/* How long the main thread may sleep at most, in ms, so that a queue that is too long is followed. */
+/* How long the main thread may sleep, in ms: less while more waits than pace-horizon allows. */
 int pacing_patience_ms(const struct daemon *d);
 
 /* How long a newcomer would be held now; 0: not at all. The caller holds the lock. */
 uint64_t pacing_wait_ns(struct daemon *d);
+
+/* The longest wait that the policy's tolerances need room for. The caller holds the lock. */
+uint64_t pacing_horizon_ns(const struct daemon *d);
+
+/*
+ * The XDP mode of an interface is about to change, and with it how the gate knows what comes out of
+ * the room: it is let run empty first, for some seconds at most. Takes the lock.
+ */
+void pacing_drain(struct daemon *d, const struct config *next);
 
 /* The daemon ends: the gate holds no more. What waits is still let out, by a room that stays; or,
  * where the filter was detached, is waited for before the room is taken away. */

@@ -4,6 +4,7 @@
  * taken away, what follows a change of rate. Clock, gate and netlink are played.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "daemon.h"
@@ -16,11 +17,12 @@
 #define S(n)  ((uint64_t)(n)*NSEC_PER_SEC)
 
 static struct daemon d;
-static uint64_t clock_ns;
+static uint64_t clock_ns, clock_step_ns; /* it moves by so much with each look */
 
 /* What the kernel room was told. */
 static struct {
-	uint64_t until_ns, drained_ns, owed_ns, debt_ns, unmarked;
+	uint64_t until_ns, drained_ns, owed_ns, most_ns, debt_ns;
+	uint64_t unmarked, marked, queued;
 	uint32_t ifindex;
 	bool attached;
 	int no_attach;
@@ -28,6 +30,7 @@ static struct {
 
 uint64_t kernel_now_ns(void)
 {
+	clock_ns += clock_step_ns;
 	return clock_ns;
 }
 
@@ -42,6 +45,8 @@ int kernel_counters(struct kernel *k, struct counters *sum)
 	(void)k;
 	memset(sum, 0, sizeof(*sum));
 	sum->hold_unmarked = gate.unmarked;
+	sum->hold_marked = gate.marked;
+	sum->hold_queued = gate.queued;
 	return 0;
 }
 
@@ -88,13 +93,35 @@ void kernel_owe(struct kernel *k, uint64_t debt_ns)
 	gate.owed_ns = debt_ns;
 }
 
+void kernel_owe_at_most(struct kernel *k, uint64_t debt_ns)
+{
+	(void)k;
+	gate.most_ns = debt_ns;
+}
+
+uint32_t kernel_interfaces(struct kernel *k, const struct kernel_interface **list)
+{
+	static const struct kernel_interface one = {.attached = true, .native = true};
+
+	(void)k;
+	*list = &one;
+	return 1;
+}
+
 static void rate(uint64_t t_ns)
 {
 	d.policy_t_ns = t_ns;
 	d.policy.global = (struct bucket){.t_ns = t_ns,
 					  .tau1_ns = 4 * t_ns,
-					  .tau2_ns = 4 * t_ns + MS(800),
-					  .tau3_ns = 40 * t_ns + MS(800)};
+					  .tau2_ns = 4 * t_ns + pacing_horizon_ns(&d),
+					  .tau3_ns = 40 * t_ns + pacing_horizon_ns(&d)};
+}
+
+int controller_apply(struct daemon *of)
+{
+	CU_ASSERT_PTR_EQUAL(of, &d);
+	rate(d.policy_t_ns);
+	return 0;
 }
 
 /* A daemon with a horizon of 800 ms at 100/s, looked after once. */
@@ -106,6 +133,7 @@ static void start(void)
 	memset(&kernel, 0, sizeof(kernel));
 	memset(&gate, 0, sizeof(gate));
 	clock_ns = S(1000);
+	clock_step_ns = 0;
 	strcpy(d.instance, "default");
 	d.config.pace_horizon_ns = MS(800);
 	rate(MS(10));
@@ -230,7 +258,9 @@ static void test_slower(void)
 	rate(MS(100));
 	tick();
 	CU_ASSERT_EQUAL(gate.drained_ns, clock_ns + S(5));
-	CU_ASSERT_EQUAL(gate.owed_ns, MS(400) + MS(3600 + 800)); /* at most tau3 */
+	CU_ASSERT_EQUAL(gate.owed_ns,
+			MS(400) + S(5)); /* more than the horizon: it is made room for */
+	CU_ASSERT_EQUAL(gate.most_ns, gate.owed_ns + 2 * MS(100) + MS(20));
 	kernel.waiting = 20;
 	gate.debt_ns = MS(400) + S(2);
 	gate.owed_ns = 0;
@@ -244,6 +274,131 @@ static void test_slower(void)
 	rate(MS(10)); /* faster than ever told */
 	tick();
 	CU_ASSERT_EQUAL(gate.drained_ns, 0);
+}
+
+/* Who waits leaves at the new rate, although nobody can be held at it. */
+static void test_too_slow_with_a_queue(void)
+{
+	start();
+	kernel.waiting = 20;
+	rate(S(1));
+	tick();
+	CU_ASSERT_EQUAL(gate.until_ns, 0);
+	says("shorter than the interval");
+	CU_ASSERT_EQUAL(gate.drained_ns, clock_ns + S(20));
+	CU_ASSERT_EQUAL(kernel.htb.rate.rate, HOLD_WEIGHT + HOLD_WEIGHT / 1024 + 1);
+	kernel.waiting = 19;
+	tick();
+	CU_ASSERT_EQUAL(d.pacing.hold.seen.waiting, 19);
+}
+
+/* They leave before they give up; nobody new would be let in for as long as they wait. */
+static void test_far_slower(void)
+{
+	start();
+	d.config.pace_horizon_ns = S(5);
+	tick();
+	kernel.waiting = 400;
+	rate(S(1));
+	tick();
+	CU_ASSERT_EQUAL(d.pacing.room_t_ns, S(30) / 400);
+	CU_ASSERT_EQUAL(gate.drained_ns, clock_ns + S(30));
+	CU_ASSERT_EQUAL(gate.owed_ns, S(4) + S(30));
+	kernel.waiting = 200;
+	clock_ns += S(14);
+	tick();
+	CU_ASSERT_EQUAL(d.pacing.room_t_ns, S(15) / 200); /* the end stays */
+	kernel.waiting = 14;
+	tick();
+	CU_ASSERT_EQUAL(d.pacing.room_t_ns, S(1));
+	kernel.waiting = 3;
+	tick();
+	CU_ASSERT_EQUAL(d.pacing.queue_ns, 0);
+}
+
+static void test_shorter_horizon(void)
+{
+	start();
+	kernel.waiting = 60;
+	tick();
+	CU_ASSERT_EQUAL(d.pacing.queue_ns, 0);
+	CU_ASSERT_EQUAL(pacing_patience_ms(&d), INT_MAX);
+	d.config.pace_horizon_ns = MS(200);
+	controller_apply(&d);
+	CU_ASSERT(pacing_is_due(&d));
+	pacing_tend(&d);
+	CU_ASSERT_EQUAL(d.pacing.queue_ns, MS(600));
+	CU_ASSERT_EQUAL(d.policy.global.tau2_ns, MS(40) + MS(600));
+	CU_ASSERT_EQUAL(gate.owed_ns, MS(40) + MS(600));
+	CU_ASSERT(!pacing_is_due(&d) && pacing_patience_ms(&d) <= 200);
+	clock_ns += MS(200);
+	CU_ASSERT(pacing_is_due(&d));
+	kernel.waiting = 20;
+	pacing_tend(&d);
+	CU_ASSERT_EQUAL(d.pacing.queue_ns, 0);
+	CU_ASSERT_EQUAL(d.policy.global.tau2_ns, MS(40) + MS(200));
+	CU_ASSERT_EQUAL(pacing_patience_ms(&d), INT_MAX);
+}
+
+/* Newcomers wait behind the queue, whatever their tolerance, and are swallowed until it has left. */
+static void test_wider_burst(void)
+{
+	start();
+	kernel.waiting = 60;
+	gate.debt_ns = MS(640);
+	tick();
+	CU_ASSERT_EQUAL(gate.owed_ns, 0);
+	d.policy.global.tau1_ns += MS(400);
+	CU_ASSERT(pacing_is_due(&d));
+	pacing_tend(&d);
+	CU_ASSERT_EQUAL(gate.owed_ns, MS(440) + MS(600));
+	CU_ASSERT_EQUAL(gate.drained_ns, clock_ns + MS(600));
+	CU_ASSERT(!pacing_is_due(&d));
+}
+
+/* What the gate marks and our filter never sees: HOLD pauses, and is tried again after a minute. */
+static void test_marks_lost(void)
+{
+	start();
+	gate.marked = 7;
+	tick();
+	CU_ASSERT(gate.until_ns > clock_ns); /* too few to tell */
+	gate.marked = 107;
+	gate.queued = 90;
+	tick();
+	CU_ASSERT(gate.until_ns > clock_ns); /* a busy machine */
+	gate.marked = 207;
+	gate.queued = 150; /* the other interface's */
+	tick();
+	CU_ASSERT_EQUAL(gate.until_ns, 0);
+	says("do not reach sluiced's tc filter");
+	for (int i = 0; i < 59; i++)
+		tick();
+	CU_ASSERT_EQUAL(gate.until_ns, 0);
+	tick();
+	CU_ASSERT(gate.until_ns > clock_ns && !*d.pacing.problem);
+	gate.marked += 8;
+	tick();
+	CU_ASSERT_EQUAL(gate.until_ns, 0);
+}
+
+/* Another XDP mode: the gate closes, and the room is waited for, but not for ever. */
+static void test_drained(void)
+{
+	struct config next = {.xdp_mode = XDP_NATIVE};
+
+	start();
+	kernel.waiting = 3;
+	pacing_drain(&d, &next);
+	CU_ASSERT(gate.until_ns > clock_ns);
+	next.xdp_mode = XDP_GENERIC;
+	clock_step_ns = MS(500);
+	pacing_drain(&d, &next);
+	CU_ASSERT_EQUAL(gate.until_ns, 0);
+	CU_ASSERT(clock_ns > S(1003) && clock_ns < S(1007));
+	clock_step_ns = 0;
+	pacing_tend(&d);
+	CU_ASSERT(gate.until_ns > clock_ns);
 }
 
 static void test_nobody_waits(void)
@@ -264,6 +419,13 @@ void suite_pacing(void)
 		{"taken down: the gate, those who wait, the room", test_taken_down},
 		{"a room that was left by another start", test_inherited},
 		{"a slower rate, a faster one, with a queue standing", test_slower},
+		{"an interval longer than the horizon, with a queue standing",
+		 test_too_slow_with_a_queue},
+		{"a far slower rate: who waits leaves while he is still there", test_far_slower},
+		{"a shorter horizon with a queue standing", test_shorter_horizon},
+		{"a wider burst with a queue standing", test_wider_burst},
+		{"a tc program before ours that keeps what is marked", test_marks_lost},
+		{"another XDP mode waits for an empty room", test_drained},
 		{"an empty room leaves the bucket alone", test_nobody_waits},
 		CU_TEST_INFO_NULL};
 
