@@ -148,6 +148,19 @@ static int without(const struct added *old, const struct added *gone, uint64_t n
 	return bad;
 }
 
+/* Takes out all that was added by hand. */
+static json_t *del_all(struct daemon *d, struct config_error *err)
+{
+	struct added none = {};
+	size_t count = d->added.count;
+	char text[128];
+
+	if (put(d, &none, err))
+		return NULL;
+	snprintf(text, sizeof(text), "%zu taken out: all that were added by hand", count);
+	return answer_written(d, text);
+}
+
 json_t *command_class_del(struct daemon *d, const json_t *request, struct config_error *err)
 {
 	struct added fresh = {}, gone = {}, new = {}, none = {};
@@ -156,6 +169,8 @@ json_t *command_class_del(struct daemon *d, const json_t *request, struct config
 	size_t count;
 	int bad;
 
+	if (json_is_true(json_object_get(request, "all")))
+		return del_all(d, err);
 	bad = read_prefixes(d, request, &like, &fresh, err);
 	if (!bad)
 		bad = added_join(&none, &fresh, &gone, err);

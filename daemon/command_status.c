@@ -329,6 +329,26 @@ static json_t *flood_json(const struct daemon *d)
 	return json_pack("{s:b, s:i}", "spoofed", spoofed, "established_percent", (int)percent);
 }
 
+/* What was set by hand, as it was written, and what is left of its time; null: the next start. */
+static json_t *settings_json(const struct daemon *d)
+{
+	uint64_t now_ns = settings_now_ns();
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < d->settings.count; i++) {
+		const struct setting *s = &d->settings.one[i];
+		json_t *left = json_null();
+
+		if (s->until_boot_ns != NEVER_NS)
+			left = json_real(s->until_boot_ns > now_ns
+						 ? SECONDS(s->until_boot_ns - now_ns)
+						 : 0.0);
+		json_array_append_new(list,
+				      json_pack("{s:s, s:o}", "text", s->text, "until_s", left));
+	}
+	return list;
+}
+
 json_t *command_status(struct daemon *d, const json_t *request, struct config_error *err)
 {
 	static struct counters c; /* only ever used under the lock */
@@ -354,6 +374,7 @@ json_t *command_status(struct daemon *d, const json_t *request, struct config_er
 	json_object_set_new(answer, "tier", tier_json(d, now_ns));
 	json_object_set_new(answer, "load", load_json(d));
 	json_object_set_new(answer, "limits", limits_json(d));
+	json_object_set_new(answer, "settings", settings_json(d));
 	json_object_set_new(answer, "bucket", bucket_json(d, now_ns));
 	json_object_set_new(answer, "hold", hold_json(d, &c, &all));
 	json_object_set_new(answer, "rates", rates_json(d, mode));

@@ -18,7 +18,7 @@
  *	{"command": "class-list", "class": "trusted", "offset": 0}	(class optional)
  *	{"command": "class-add", "class": "blocked", "prefixes": ["192.0.2.0/24", ...],
  *	 "for_s": 3600, "comment": "a line"}	(both optional; "file": "/path" for the prefixes)
- *	{"command": "class-del", "prefixes": [...]}
+ *	{"command": "class-del", "prefixes": [...]}	or "all": true instead
  *	{"command": "class-load", "class": "trusted", "file": "/path"}	(both optional: all anew)
  *	{"command": "known-list", "source": "192.0.2.1", "offset": 0}	(both optional)
  *	{"command": "known-add", "sources": ["192.0.2.1", ...], "check": true}
@@ -154,6 +154,8 @@
  *		  "file": "/proc/loadavg",
  *		  "delay_la": 0, "queue_la": 16.0, "refuse_la": 24.0},		(0: off)
  *	 "limits": {"connection-rate": "100/s", ...},		(every key of [limits], as config)
+ *	 "settings": [{"text": "limits.connection-rate=20/s", "until_s": null}],	(set by hand;
+ *					until_s: what is left of its time, null: the next start)
  *	 "bucket": {"debt_ms": 312.5, "burst_ms": 1990.0, "pressure": false},	(the global word)
  *	 "hold": {"state": "off|on|deferring", "problem": null, "device": "slu-default",
  *		  "chosen": false,		(pace-horizon is written somewhere, not the default)

@@ -132,10 +132,13 @@ int command_class(const struct options *o, int argc, char **argv)
 		return class_add(o, argv[2], "prefixes", prefixes_of(argc - 3, argv + 3));
 	if (argc == 4 && !strcmp(argv[1], "import"))
 		return class_import(o, argv[2], argv[3]);
+	if (argc == 3 && !strcmp(argv[1], "del") && !strcmp(argv[2], "all"))
+		return client_tell(o, json_pack("{s:s, s:b}", "command", "class-del", "all", 1));
 	if (argc > 2 && !strcmp(argv[1], "del"))
 		return client_tell(o, json_pack("{s:s, s:o}", "command", "class-del", "prefixes",
 						prefixes_of(argc - 2, argv + 2)));
-	text_complain("class list [CLASS], class add CLASS PREFIX..., class del PREFIX..., "
+	text_complain("class list [CLASS], class add CLASS PREFIX..., "
+		      "class del PREFIX...|all, "
 		      "class import CLASS FILE, class load, or class load CLASS FILE was expected");
 	return EXIT_USAGE;
 }

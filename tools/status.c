@@ -515,6 +515,31 @@ static int show_queue(struct view *v)
 	return 0;
 }
 
+/* What an operator has set by hand, which a start would forget. */
+static int show_settings(struct view *v)
+{
+	json_t *settings = json_object_get(v->answer, "settings"), *one;
+	struct words w = {.used = 0};
+	char moment[96];
+	size_t i;
+
+	json_array_foreach (settings, i, one) {
+		const json_t *left = json_object_get(one, "until_s");
+
+		words_add(&w, "%s%s", i ? "; " : "",
+			  json_string_value(json_object_get(one, "text")) ?: "?");
+		if (json_is_number(left)) {
+			text_moment(moment, sizeof(moment), json_number_value(left));
+			words_add(&w, " until %s", moment);
+		} else {
+			words_add(&w, " until the next start");
+		}
+	}
+	if (w.used)
+		screen_paragraph(&v->screen, "by hand", 3, w.text);
+	return 0;
+}
+
 static int show_flood(struct view *v)
 {
 	struct words w = {.used = 0};
@@ -555,9 +580,9 @@ static int show_known(struct view *v)
 static int show_status(const json_t *answer)
 {
 	static int (*const sections[])(struct view * v) = {
-		show_head,    show_mode,   show_tier,	  show_load,	   show_bucket, show_hold,
-		show_limits,  show_flood,  show_sessions, show_queue,	   show_known,	show_table,
-		show_reasons, show_frames, show_faults,	  show_interfaces,
+		show_head,   show_mode,	    show_tier,	 show_load,	show_bucket,	 show_hold,
+		show_limits, show_settings, show_flood,	 show_sessions, show_queue,	 show_known,
+		show_table,  show_reasons,  show_frames, show_faults,	show_interfaces,
 	};
 	struct view v = {.answer = answer};
 	size_t i;

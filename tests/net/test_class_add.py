@@ -57,6 +57,10 @@ def test_class_add(t):
     must(t, gate, "del", "198.18.3.0/24", "2001:db8::/48")
     t.equal("taken out: the config's again", (error_of(net), listed(gate)[0]),
             (None, "198.18.3.0/24 trusted"))
+    must(t, gate, "add", "blocked", "198.18.3.0/24", "198.18.6.0/24")
+    must(t, gate, "del", "all")
+    t.equal("all taken out: the config's alone", listed(gate),
+            ["198.18.3.0/24 trusted", "198.18.5.0/24 trusted"])
     for words, why in ((("del", "198.18.3.0/24"), "not added"),
                        (("add", "blocked", "198.18.3.1/24"), "host bits"),
                        (("add", "nobody", "198.18.3.0/24"), "was expected"),

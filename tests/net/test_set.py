@@ -51,6 +51,11 @@ def test_set_for(t):
     t.check("connection-rate=50/s\n# ^ set by hand, until " in shown and "(in " in shown,
             "get shows until when")
     t.check(value(gate, "port")["value"] == "587", "a list is replaced")
+    settings = {s["text"]: s["until_s"] for s in gate.status()["settings"]}
+    t.equal("status has both of a key", settings.get("limits.connection-rate=20/s", 0), None)
+    t.between("and until when", settings.get("limits.connection-rate=50/s", 0), 1, 3)
+    shown = " ".join(gate.sluice("status").stdout.split())
+    t.check("limits.connection-rate=50/s until " in shown, "status says so to people")
     gate.sluice("reload")
     t.equal("after a reload", rate(gate), "50/s")
     t.between("ended after, in s", wait_rate(t, gate, "20/s", 3), 0.5, 6)
