@@ -302,6 +302,7 @@ struct control {
 	__u64 refuse_tat_ns;
 	__u64 pad3[7];
 	__u32 hold_generic[MAX_INTERFACES]; /* ifindexes where generic XDP sees them again; 0 */
+	__u32 made_qdisc[MAX_INTERFACES]; /* whose clsact qdisc sluiced has made; 0: a free place */
 };
 
 /* Key of the source and the subnet table: a prefix and its length, so that a changed length
@@ -449,7 +450,7 @@ VERIFIED_ALONE int time_bucket(__u64 ns)
 }
 
 _Static_assert(sizeof(union addr) == 16, "an address is 16 bytes");
-_Static_assert(sizeof(struct control) == 320, "five cache lines");
+_Static_assert(sizeof(struct control) == 384, "six cache lines");
 _Static_assert(sizeof(struct prefix_key) == 24, "no padding in a hash key");
 _Static_assert(sizeof(struct holder) == 24 && sizeof(struct session) == 40, "no padding");
 _Static_assert(COMING_RING > COMING_STEPS + COMING_AHEAD + 1, "room beyond the window");

@@ -220,6 +220,7 @@ static int map_control(struct kernel *k, struct config_error *err)
 		return fail(err, -errno, "the control words cannot be mapped: %s", strerror(errno));
 	k->control = at;
 	k->control->abi = SLUICE_ABI;
+	tc_remember(k->control->made_qdisc);
 	if (!k->control->seed[0] && !k->control->seed[1] &&
 	    getrandom(k->control->seed, sizeof(k->control->seed), 0) < 0)
 		return fail(err, -errno, "no random seed is to be had: %s", strerror(errno));
@@ -347,6 +348,7 @@ void kernel_close(struct kernel *k)
 			keep_trie(&k->trie_fd[slot][family], 0);
 	if (k->live)
 		munmap(k->live, MAPPED_BYTES(sizeof(struct live)));
+	tc_remember(NULL);
 	if (k->control)
 		munmap(k->control, MAPPED_BYTES(sizeof(struct control)));
 	gate_bpf__destroy(k->program);

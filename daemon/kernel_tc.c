@@ -10,6 +10,7 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -192,8 +193,14 @@ static int filter_look(uint32_t ifindex, enum tc_direction direction, struct fil
 	return bad;
 }
 
-/* The interfaces whose clsact qdisc this process has made; 0: a free place. */
-static uint32_t made_qdisc[MAX_INTERFACES];
+/* The interfaces whose clsact qdisc is of our making; 0: a free place. See tc_remember(). */
+static uint32_t made_by_process[MAX_INTERFACES];
+static uint32_t *made_qdisc = made_by_process;
+
+void tc_remember(uint32_t *made)
+{
+	made_qdisc = made ? made : made_by_process;
+}
 
 static uint32_t *made_qdisc_find(uint32_t ifindex)
 {
@@ -201,6 +208,20 @@ static uint32_t *made_qdisc_find(uint32_t ifindex)
 		if (made_qdisc[i] == ifindex)
 			return &made_qdisc[i];
 	return NULL;
+}
+
+/* Without a place, also of those that are gone, the empty qdisc will stay. */
+static void made_qdisc_add(uint32_t ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	if (made_qdisc_find(ifindex))
+		return;
+	for (int i = 0; i < MAX_INTERFACES; i++)
+		if (made_qdisc[i] && !if_indextoname(made_qdisc[i], name))
+			made_qdisc[i] = 0;
+	if (made_qdisc_find(0))
+		*made_qdisc_find(0) = ifindex;
 }
 
 static struct bpf_tc_hook clsact(uint32_t ifindex, enum tc_direction direction)
@@ -224,8 +245,8 @@ static int filter_prepare(uint32_t ifindex, const char *name, enum tc_direction 
 		return fail(err, bad,
 			    "%s: the kernel makes no clsact qdisc, which the tc program needs: %s",
 			    name, strerror(-bad));
-	if (!bad && !made_qdisc_find(ifindex) && made_qdisc_find(0))
-		*made_qdisc_find(0) = ifindex; /* no place: the empty qdisc stays */
+	if (!bad)
+		made_qdisc_add(ifindex);
 	bad = filter_look(ifindex, direction, &f);
 	if (bad)
 		return fail(err, bad, "%s: its tc filters cannot be listed: %s", name,
@@ -318,7 +339,7 @@ static void filter_remove(uint32_t ifindex, enum tc_direction direction)
 static void qdisc_remove(uint32_t ifindex)
 {
 	struct bpf_tc_hook at = clsact(ifindex, TC_INGRESS);
-	uint32_t *made = made_qdisc_find(ifindex);
+	uint32_t *made = ifindex ? made_qdisc_find(ifindex) : NULL;
 	struct filter ingress, egress;
 
 	if (!made || filter_look(ifindex, TC_INGRESS, &ingress) ||
@@ -430,4 +451,5 @@ void tc_sweep(uint32_t ifindex, enum tc_direction direction, const char *pin_pat
 		close(fd);
 	}
 	filter_remove(ifindex, direction);
+	qdisc_remove(ifindex);
 }

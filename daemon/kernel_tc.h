@@ -60,8 +60,15 @@ void tc_detach(struct tc_hook *hook);
 void tc_release(struct tc_hook *hook);
 
 /*
- * Takes away what a predecessor has left: the pinned link, and a filter of ours on the interface
- * (ifindex 0: the interface is gone). For a start that does not want the program any more.
+ * Where to keep which clsact qdiscs are of our making, for the next start or `detach` to know:
+ * MAX_INTERFACES interface indexes, 0 for a free place, the caller's. NULL: with this process.
+ */
+void tc_remember(uint32_t *made);
+
+/*
+ * Takes away what a predecessor has left: the pinned link, a filter of ours on the interface, and a
+ * qdisc of our making (ifindex 0: the interface is gone). For a start that does not want the program
+ * any more.
  */
 void tc_sweep(uint32_t ifindex, enum tc_direction direction, const char *pin_path);
 

@@ -14,6 +14,7 @@
 
 #include "control.h"
 #include "kernel_tc.h"
+#include "pinned.h"
 #include "text.h"
 
 #define LINK_PREFIX "link-"
@@ -191,6 +192,19 @@ static int remove_folder(const char *instance)
 	return err;
 }
 
+/* Which qdiscs are of our making stands in the pinned control words; what cannot be read stays. */
+static void recall_qdiscs(const char *instance)
+{
+	static struct control c;
+	struct pinned p = {.instance = instance};
+	int fd = pinned_map(&p, "control");
+	uint32_t zero = 0;
+
+	if (fd >= 0 && !bpf_map_lookup_elem(fd, &zero, &c))
+		tc_remember(c.made_qdisc);
+	pinned_close(&p);
+}
+
 int pins_remove(const char *instance, struct pins *p, char *path, size_t path_size)
 {
 	char failed[4 * NAME_MAX + 8] = "";
@@ -201,6 +215,7 @@ int pins_remove(const char *instance, struct pins *p, char *path, size_t path_si
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	err = look(fd, p);
+	recall_qdiscs(instance);
 	if (!err)
 		err = empty_folder(fd, true, 0, failed, sizeof(failed));
 	if (!err)

@@ -331,6 +331,7 @@ def test_hold_detach_dead(t):
     all_served(t, "those that waited", under_way.result())
     t.check(not stands(net), f"{DEVICE} is gone")
     t.equal("filters left", room.tc(net, "filter", "show", "dev", "s0", "ingress").strip(), "")
+    t.equal("qdiscs left", room.tc(net, "qdisc", "show", "dev", "s0").count("clsact"), 0)
     served.finish()
 
 

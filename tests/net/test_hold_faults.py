@@ -200,6 +200,9 @@ def test_hold_ended(t):
     q.all_served()
     q.in_turn(q.wire_seen())
     q.held_again()
+    q.gate.sluice("detach")
+    q.gate.process.wait(20)
+    t.equal("qdiscs that are left of two starts", tc(q.net, "qdisc", "show").count("clsact"), 0)
     q.end()
 
 
