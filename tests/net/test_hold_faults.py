@@ -295,6 +295,12 @@ def test_hold_too_slow(t):
     attempts = connect_now(net, [source_v4(n) for n in range(10)], server_v4())
     t.equal("served", sum(a.over is not None for a in attempts), 10)
     t.equal("through the room", (fifo(net) or {"out": 0})["out"], 0)
+    t.check("bad   hold" in within(net.server, gate.sluice, "doctor").stdout, "doctor: bad")
+    del gate.sections["limits"]["pace-horizon"]
+    gate.write_config()
+    gate.sluice("reload")
+    t.check("note  hold" in within(net.server, gate.sluice, "doctor").stdout,
+            "doctor: a note where nobody has asked for it")
     gate.sluice("set", "connection-rate=10/s")
     gate.wait_for("HOLD is on", lambda s: s["hold"]["state"] == "on" and not s["hold"]["problem"])
     served.finish()
