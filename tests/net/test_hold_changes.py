@@ -7,7 +7,7 @@ from lib import room
 from lib.clients import clients, connect_now
 from lib.gate import Gate, limits
 from lib.room import Wire, until
-from lib.scenario import scenario
+from lib.scenario import Skip, scenario
 from lib.sink import sink
 from lib.topology import Net, run, server_v4, source_v4
 
@@ -186,4 +186,41 @@ def test_hold_new_interface(t):
     attempts = connect_now(net, [source_v4(n, 1) for n in range(13)], server_v4(1))
     waits = sorted(a.wait for a in attempts)
     t.between("the last of 13, s", waits[-1], 0.9, 1.1)
+    served.finish()
+
+
+def bridged(net):
+    """Puts s0 into a bridge, which learns who is behind it; the server's address is the bridge's."""
+    try:
+        room.ip(net, "link", "add", "br0", "type", "bridge")
+    except RuntimeError as why:
+        raise Skip(f"no bridges here: {why}")
+    room.ip(net, "link", "set", "br0", "address", "02:00:00:00:00:05", "up")
+    room.ip(net, "addr", "flush", "dev", "s0")
+    room.ip(net, "link", "set", "s0", "master", "br0")
+    room.ip(net, "addr", "add", "198.19.255.1/24", "dev", "br0")
+    room.ip(net, "route", "replace", "198.18.0.0/17", "via", "198.19.255.2", "dev", "br0")
+    room.ip(net, "neigh", "replace", "198.19.255.2", "lladdr", "02:00:00:00:00:0c", "dev", "br0",
+            "nud", "permanent")
+
+
+@scenario(limit=60)
+def test_hold_bridge(t):
+    """In generic mode a bridge learns nothing by which a SYN would pass: the secret stays one"""
+    net = Net()
+    bridged(net)
+    served = sink(net)
+    gate = Gate(net, limits("10/s", 3, pace_horizon="5s"), xdp_mode="generic")
+    gate.start()
+    learned = set()
+    wire, first = standing_queue(t, net, gate, 23)
+    while room.fifo(net)["waiting"]:
+        time.sleep(0.1)
+        for line in run("bridge", "-n", "s", "fdb", "show", "br", "br0").splitlines():
+            if "dev s0 master br0" in line:
+                learned.add(line.split()[0])
+    t.equal("served", sum(a.over is not None for a in first.result()), 23)
+    answered(t, "all", wire.finish(), 23)
+    t.equal("stations that the bridge has learned", sorted(learned - {"02:00:00:00:00:0c"}),
+            ["02:53:4c:55:49:43"])
     served.finish()
