@@ -252,6 +252,25 @@ static bool empty_types(char *path, size_t size)
 	return fd >= 0;
 }
 
+/*
+ * Does this kernel have frames in several buffers for XDP (Linux 5.18)? A program that knows of them
+ * may run natively where jumbo frames come; all that is judged lies in the first buffer.
+ */
+static bool has_fragments(void)
+{
+	const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, NULL, "GPL", pass,
+			       sizeof(pass) / sizeof(pass[0]), &opts);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* With or without the look-up of listeners. On an error nothing is left open. */
 static int open_with(struct kernel *k, const struct config *c, bool ask_listener,
 		     struct config_error *err)
@@ -269,6 +288,10 @@ static int open_with(struct kernel *k, const struct config *c, bool ask_listener
 		return fail(err, -errno, "the filter cannot be opened: %s", strerror(errno));
 	k->program->rodata->ask_listener = ask_listener;
 	k->asks_listener = ask_listener;
+	if (has_fragments())
+		bpf_program__set_flags(k->program->progs.sluice_gate,
+				       bpf_program__flags(k->program->progs.sluice_gate) |
+					       BPF_F_XDP_HAS_FRAGS);
 	size_maps(k, c);
 	bad = take_over_maps(k, err);
 	if (!bad)

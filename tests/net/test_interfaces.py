@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several interfaces, native and generic, several instances."""
 
+import os
+import socket
+
+from lib.child import within
 from lib.clients import connect_now, waves
 from lib.frames import Sniffer, flood, spoof, syn_acks
 from lib.gate import Gate, filter_gone, limits, xdp_on
-from lib.scenario import scenario
+from lib.scenario import Skip, scenario
 from lib.sink import sink
-from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
+from lib.topology import Net, ip, server_v4, server_v6, source_v4, source_v6
 
 
 def shape(gate):
@@ -65,4 +69,47 @@ def test_instances(t):
     t.equal("one: sluice detach", one.sluice("detach").returncode, 0)
     t.check(filter_gone(net, "s0") and xdp_on(net, "s1"), "only the filter of one is off")
     t.equal("two: answers", two.status()["instance"], "two")
+    served.finish()
+
+
+def send_much(source, server, megabytes):
+    """One session that sends so much; returns what the server said at its end."""
+    with socket.socket() as s:
+        s.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND
+        s.bind((source, 0))
+        s.settimeout(10)
+        s.connect((server, 25))
+        banner = s.recv(100)
+        for _ in range(megabytes):
+            s.sendall(bytes(1 << 20))
+        s.shutdown(socket.SHUT_WR)
+        while s.recv(65536):
+            pass
+        return banner
+
+
+@scenario(limit=40)
+def test_jumbo(t):
+    """MTU 9000: native XDP where the kernel has frames in several buffers; SYNs are judged as ever"""
+    net = Net()
+    for fd in net.held:  # a program that knows of one buffer only holds the MTU down
+        os.close(fd)
+    try:
+        for namespace, device in ((net.client, "c0"), (net.server, "s0")):
+            ip(namespace, f"link set {device} mtu 9000")
+    except RuntimeError as why:
+        raise Skip(f"no jumbo frames on veth here: {why}")
+    served = sink(net)
+    gate = Gate(net, limits("1/s", 8, retry=0), xdp_mode="auto")
+    gate.start()
+    if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 2):
+        t.equal("interfaces", shape(gate), {"s0": (True, "native")})
+    t.equal("a mail of 8 MB gets through", within(net.client, send_much, source_v4(1), server_v4(), 8),
+            b"220 sink\r\n")
+    let_in = waves(connect_now(net, [source_v4(n) for n in range(20)], server_v4(),
+                               patience=0.3))[0]
+    t.between("let in of 20, seven are left of the burst", let_in, 7, 9)
+    ip(net.client, "link set c0 mtu 1500")
+    ip(net.server, "link set s0 mtu 1500")
+    t.equal("still attached", shape(gate)["s0"][0], True)
     served.finish()
