@@ -488,6 +488,15 @@ static uint64_t goes_on(uint64_t *former, uint64_t *last, uint64_t count)
 	return *former + count;
 }
 
+/* Nothing is seen; what has been counted so far stays said. */
+static void forget(struct hold *h)
+{
+	h->seen = (struct hold_seen){
+		.released = h->former_released + h->last_released,
+		.overflowed = h->former_overflowed + h->last_overflowed,
+	};
+}
+
 static void note(struct hold *h, const struct queue *q)
 {
 	h->seen = (struct hold_seen){
@@ -506,7 +515,7 @@ int hold_keep(struct hold *h, const struct hold_plan *plan, struct config_error 
 	struct queue q;
 	int bad;
 
-	h->seen = (struct hold_seen){};
+	forget(h);
 	bad = device_keep(h, &d, err);
 	if (bad)
 		return bad;
@@ -524,7 +533,7 @@ int hold_look(struct hold *h, struct config_error *err)
 	struct device d;
 	int bad;
 
-	h->seen = (struct hold_seen){};
+	forget(h);
 	bad = device_find(h, &d);
 	if (!bad && d.ifindex && device_is_ours(h, &d))
 		bad = queue_find(h, d.ifindex, &q);
@@ -543,7 +552,7 @@ int hold_remove(struct hold *h)
 	struct device d;
 	int bad = device_find(h, &d);
 
-	h->seen = (struct hold_seen){};
+	forget(h);
 	if (bad || !d.ifindex || !device_is_ours(h, &d))
 		return bad;
 	m = netlink_start(buffer, RTM_DELLINK, 0, sizeof(*i), (void **)&i);

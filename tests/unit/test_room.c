@@ -339,6 +339,24 @@ static void test_half_made(void)
 	CU_ASSERT_EQUAL(room.seen.ifindex, 0);
 }
 
+/* A device that was deleted and made again counts from 0: what is said of it goes on. */
+static void test_counts(void)
+{
+	start("default");
+	keep(MS(10), MS(800));
+	hold_look(&room, &err);
+	CU_ASSERT_EQUAL(room.seen.overflowed, 5);
+	kernel.no_dump = -EAGAIN;
+	CU_ASSERT_EQUAL(hold_look(&room, &err), -EAGAIN);
+	CU_ASSERT_EQUAL(room.seen.overflowed, 5);
+	memset(&kernel, 0, sizeof(kernel));
+	hold_look(&room, &err);
+	CU_ASSERT_EQUAL(room.seen.overflowed, 5);
+	keep(MS(10), MS(800));
+	hold_look(&room, &err);
+	CU_ASSERT_EQUAL(room.seen.overflowed, 10);
+}
+
 static void test_names(void)
 {
 	char a[IFNAMSIZ], b[IFNAMSIZ];
@@ -361,6 +379,7 @@ void suite_room(void)
 		{"no ifb, no privilege, no HTB: a sentence each", test_not_to_be_had},
 		{"a device that is not ours is left alone", test_foreign},
 		{"a device without its alias is still known as ours", test_half_made},
+		{"a device made again, and its counters", test_counts},
 		{"names that fit an interface", test_names},
 		CU_TEST_INFO_NULL};
 
