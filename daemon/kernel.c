@@ -263,8 +263,8 @@ static bool has_fragments(void)
 		{.code = BPF_JMP | BPF_EXIT},
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_XDP_HAS_FRAGS);
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, NULL, "GPL", pass,
-			       sizeof(pass) / sizeof(pass[0]), &opts);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, NULL, "GPL", pass, sizeof(pass) / sizeof(pass[0]),
+			       &opts);
 
 	if (fd >= 0)
 		close(fd);
