@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <net/if.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -25,6 +28,7 @@
 
 #define BPFFS		"/sys/fs/bpf"
 #define RESCALE_TRIES	16
+#define ONE_BUFFER_MTU	3400 /* what the driver with the least room in a page of 4 KiB takes */
 #define ACTIVE_SETS	2
 #define MAPPED_BYTES(x) (((x) + 4095UL) & ~4095UL)
 
@@ -271,6 +275,26 @@ static bool has_fragments(void)
 	return fd >= 0;
 }
 
+/*
+ * Is one of the interfaces to run natively with frames that a page does not hold? Only then the
+ * program is one of several buffers: in generic mode such a one loses the mark of HOLD.
+ */
+static bool wants_fragments(const struct config *c)
+{
+	int fd = c->xdp_mode == XDP_GENERIC ? -1 : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool jumbo = false;
+
+	for (uint32_t i = 0; fd >= 0 && i < c->interfaces; i++) {
+		struct ifreq mtu = {};
+
+		snprintf(mtu.ifr_name, sizeof(mtu.ifr_name), "%s", c->interface[i]);
+		jumbo |= !ioctl(fd, SIOCGIFMTU, &mtu) && mtu.ifr_mtu > ONE_BUFFER_MTU;
+	}
+	if (fd >= 0)
+		close(fd);
+	return jumbo;
+}
+
 /* With or without the look-up of listeners. On an error nothing is left open. */
 static int open_with(struct kernel *k, const struct config *c, bool ask_listener,
 		     struct config_error *err)
@@ -288,7 +312,7 @@ static int open_with(struct kernel *k, const struct config *c, bool ask_listener
 		return fail(err, -errno, "the filter cannot be opened: %s", strerror(errno));
 	k->program->rodata->ask_listener = ask_listener;
 	k->asks_listener = ask_listener;
-	if (has_fragments())
+	if (wants_fragments(c) && has_fragments())
 		bpf_program__set_flags(k->program->progs.sluice_gate,
 				       bpf_program__flags(k->program->progs.sluice_gate) |
 					       BPF_F_XDP_HAS_FRAGS);

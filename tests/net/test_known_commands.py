@@ -76,7 +76,7 @@ def test_known_by_hand(t):
             (("add", "192.0.2.0/24"), 1, "192.0.2.0/24 is not one source, which is a /32 here: "
              "other prefixes are listed in the files of 'sluice class'; nothing was added"),
             (("add", "2001:db8::1/64"), 1, "has host bits set: 2001:db8::/64 was meant?"),
-            (("add", "::ffff:192.0.2.1"), 1, "is no address"),
+            (("add", "224.0.0.1"), 1, "is no sender's address"),
             (("add", "/nowhere"), 1, "'/nowhere' is no address, and as a file it cannot be read: "
              "No such file"),
             (("add", WORK), 1, "is a folder"),
