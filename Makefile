@@ -53,7 +53,7 @@ DAEMON_LIBS := -lbpf -lelf -lz -linih -ljansson -lmnl -lcap -lpthread
 TOOL_LIBS   := -ljansson -lbpf -lmnl -lpcap -lz -linih -lm -lpthread -lresolv
 # Rooms of the daemon that do no I/O beyond the files they are given: tests link them.
 PURE        := config config_load config_check config_values policy tier classes load log known \
-               known_file recent history history_file suggest
+               known_file recent history history_file suggest listed
 # Those that the command line has too: to replay under a config as the daemon reads it, and to take
 # away, or to look into, what a dead daemon has left in the kernel.
 SHARED      := config config_load config_check config_values policy classes names hold netlink \
@@ -116,10 +116,10 @@ $(B)/tests/unit: $(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c daemon/pacing.c $
 		$(UNIT_C) $(PURE_C) $(REPLAY_C) daemon/hold.c daemon/pacing.c \
 		-lcunit -linih -lmnl -lm -lpthread -o $@
 
-$(B)/tests/packet: $(PACKET_C) daemon/policy.c $(REPLAY_C) $(SKELETONS) $(HEADERS) | $(B)/tests/
+$(B)/tests/packet: $(PACKET_C) daemon/policy.c daemon/listed.c $(REPLAY_C) $(SKELETONS) $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -Itools -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
-		$(PACKET_C) daemon/policy.c $(REPLAY_C) -lbpf -lelf -lz -lm -o $@
+		$(PACKET_C) daemon/policy.c daemon/listed.c $(REPLAY_C) -lbpf -lelf -lz -lm -o $@
 
 # libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 30

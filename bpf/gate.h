@@ -232,6 +232,21 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 	return turn;
 }
 
+/* What all together owe; nobody's tolerance of it is below tau1. */
+static __always_inline __u64 gate_debt_ns(const struct state *st, const struct bucket *global,
+					  __u64 now_ns)
+{
+	return gcra_look(*(volatile __u64 *)&st->control->global_tat_ns, now_ns, global,
+			 global->tau1_ns)
+		.debt_ns;
+}
+
+/* Has it no tolerance but that of a first SYN? */
+static __always_inline int gate_is_newcomer(enum class rank, enum memory memory)
+{
+	return rank != CLASS_KNOWN && (rank == CLASS_THROTTLED || memory != MEMORY_REMEMBERED);
+}
+
 /* The gates, in their order. */
 static __always_inline struct decision gate_decide(struct state *st, const struct attempt *a,
 						   __u64 fingerprint, __u64 now_ns)
@@ -244,8 +259,8 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	struct tolerance may;
 	enum memory memory;
 	enum reason reason;
-	__u64 debt_ns;
-	int done;
+	__u64 debt_ns, hold_ns;
+	int done, room;
 
 	if (rank == CLASS_TRUSTED) {
 		done = gate_trusted(st, global, now_ns);
@@ -276,14 +291,19 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	memory = state_recall(st, fingerprint, now_ns);
 	d.again = memory == MEMORY_REMEMBERED;
 
-	if (p->sessions.most) {
-		int room = sessions_room(&p->sessions, st->live, rank == CLASS_KNOWN, now_ns);
+	room = p->sessions.most ? sessions_room(&p->sessions, st->live, rank == CLASS_KNOWN, now_ns)
+				: ROOM_FREE;
+	if (room == ROOM_NONE)
+		return gate_refuse(st, d, REASON_SESSIONS, now_ns);
 
-		if (room == ROOM_NONE)
-			return gate_refuse(st, d, REASON_SESSIONS, now_ns);
-		if (room == ROOM_PENDING)
-			return gate_defer(d, REASON_SESSIONS, memory);
-	}
+	/* Of those that defer, what denies all comes first: nobody is asked more in a flood. */
+	debt_ns = gate_debt_ns(st, global, now_ns);
+	hold_ns = gate_hold_ns(p, st->control, global, now_ns);
+	if (debt_ns > global->tau1_ns + hold_ns && gate_is_newcomer(rank, memory))
+		return gate_defer(d, REASON_CONNECTION_RATE, memory);
+
+	if (room == ROOM_PENDING)
+		return gate_defer(d, REASON_SESSIONS, memory);
 
 	if (p->sessions.per_source || p->sessions.slot_cost) {
 		int over = state_holds_too_much(st, a, rank == CLASS_KNOWN, now_ns);
@@ -299,10 +319,6 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		memory = MEMORY_YOUNG; /* asked once: no deferral below asks again */
 	}
 
-	/* Nobody's tolerance on the global word is below tau1. */
-	debt_ns = gcra_look(*(volatile __u64 *)&st->control->global_tat_ns, now_ns, global,
-			    global->tau1_ns)
-			  .debt_ns;
 	gate_tolerance(&may, p, global, rank, memory == MEMORY_REMEMBERED,
 		       debt_ns > global->tau1_ns / 2);
 
@@ -314,9 +330,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	    state_slot(st, &may.subnet, a, &p->per_subnet, now_ns) > may.subnet.tau_ns)
 		return gate_defer(d, REASON_SUBNET_RATE, memory);
 
-	/* A newcomer may owe more than that, within pace-horizon, if it waits for as long. */
-	may.hold_ns =
-		may.global_ns == global->tau1_ns ? gate_hold_ns(p, st->control, global, now_ns) : 0;
+	may.hold_ns = may.global_ns == global->tau1_ns ? hold_ns : 0;
 	may.global_ns += may.hold_ns;
 	may.owed_ns = debt_ns;
 	if (debt_ns > may.global_ns)
@@ -349,6 +363,29 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 }
 
 /*
+ * The flood path: no first SYN finds room, no gate refuses, and this is certainly the first of
+ * somebody that we know nothing of. gate_decide() would come to the same verdict and reason, by
+ * look-ups in tables that are cold in a flood. Returns 1 if so.
+ */
+FRAME_OF_ITS_OWN int gate_is_flood(struct state *st, const struct attempt *a, __u64 fingerprint,
+				   __u64 now_ns)
+{
+	const struct policy *p = st->policy;
+	__u32 tiers = gate_tiers(p, st->control, now_ns);
+	const struct bucket *global = tiers & TIER_QUEUE ? &p->global_queue : &p->global;
+
+	if (gate_debt_ns(st, global, now_ns) <=
+	    global->tau1_ns + gate_hold_ns(p, st->control, global, now_ns))
+		return 0;
+	if (tiers & TIER_REFUSE)
+		return 0;
+	if (p->sessions.most &&
+	    *(volatile const __s64 *)&st->live->sessions >= (__s64)p->sessions.most_unknown)
+		return 0;
+	return state_is_nobody(st, a, fingerprint, now_ns);
+}
+
+/*
  * Judges one SYN to a guarded port and address, now. Charges what it admits, remembers what it
  * defers, and counts what went wrong on the way; the decision itself is the caller's to count
  * and to act on.
@@ -357,8 +394,12 @@ static __always_inline struct decision gate_judge(struct state *st, const struct
 						  __u64 now_ns)
 {
 	__u64 fingerprint = state_fingerprint(st, a);
-	struct decision d = gate_decide(st, a, fingerprint, now_ns);
+	struct decision d = {.verdict = VERDICT_DEFER, .reason = REASON_CONNECTION_RATE};
 
+	if (gate_is_flood(st, a, fingerprint, now_ns))
+		d.remember = 1;
+	else
+		d = gate_decide(st, a, fingerprint, now_ns);
 	if (d.remember)
 		state_remember(st, fingerprint, now_ns);
 	return d;

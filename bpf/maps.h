@@ -123,6 +123,14 @@ struct {
 	__type(value, struct coming_of_source);
 } coming SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct presence);
+} presence SEC(".maps");
+
 /* Not LRU: a live session is never forgotten for a new one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -285,6 +293,18 @@ static __always_inline __u32 state_class(struct state *st, const struct attempt 
 			found = bpf_map_lookup_elem(trie, &key);
 	}
 	return found && *found < CLASSES ? *found : CLASS_UNKNOWN;
+}
+
+/* Set before the load: false in tests that hold the flood path against the whole way. */
+const volatile _Bool use_presence = 1;
+
+/* NULL: the flood path is off. */
+static __always_inline struct presence *state_presence(struct state *st)
+{
+	__u32 zero = 0;
+
+	(void)st; /* the maps are global here */
+	return use_presence ? bpf_map_lookup_elem(&presence, &zero) : NULL;
 }
 
 static __always_inline int state_backlog(struct state *st, const struct attempt *a,

@@ -86,6 +86,20 @@
 #define HELD_STEPS   43
 #define HELD_LATE_NS NSEC_PER_SEC
 
+/* What is present (presence.h): attempts by stretches of 69 s, longer than any is remembered. */
+#define PRESENCE_SHIFT	      36
+#define PRESENCE_WORDS	      32768 /* a power of two */
+#define PRESENCE_BITS	      48    /* of a word */
+#define PRESENCE_SOURCE_BITS  20    /* a million bits of sources */
+#define PRESENCE_SOURCE_WORDS ((1U << PRESENCE_SOURCE_BITS) / 64)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define PRESENCE_MASK_V4 0x00ffffffU
+#define PRESENCE_MASK_V6 0x0000ffffffffffffULL
+#else
+#define PRESENCE_MASK_V4 0xffffff00U
+#define PRESENCE_MASK_V6 0xffffffffffff0000ULL
+#endif
+
 /* Slot time is charged at a cost for each second of it: a fixed point number with so many bits. */
 #define SLOT_COST_SHIFT 16
 
@@ -353,6 +367,13 @@ struct live {
 	__u64 held[HELD_RING];	 /* in the waiting room, by the step of their turn */
 };
 
+/* Who may be known; a bit that is not set is a sure no. */
+struct presence {
+	__u64 attempt[2][PRESENCE_WORDS];	/* admitted or deferred */
+	__u64 listed[2][PRESENCE_SOURCE_WORDS]; /* by class slot; written by the daemon, */
+	__u64 learned[PRESENCE_SOURCE_WORDS];	/* before what they stand for is there */
+};
+
 /* A source that was learned, or marked: what it is worth until when, where no list names it. */
 struct learned {
 	__u64 until_ns;
@@ -458,6 +479,9 @@ _Static_assert((COMING_STEPS << (COMING_SHIFT - 20)) < 10 * 1000, "counts for le
 _Static_assert((1ULL * COMING_YOUNG << COMING_SHIFT) ==
 		       (1ULL * NEAR_OF_YOUNG * NEAR_STEPS << NEAR_SHIFT),
 	       "a part of the young steps");
+_Static_assert((1ULL << PRESENCE_SHIFT) > REMEMBER_MAX_NS &&
+		       (1ULL << PRESENCE_SHIFT) > REPLAY_WINDOW_NS,
+	       "this stretch and the one before have all that is remembered");
 _Static_assert(sizeof(struct policy) % 8 == 0, "policy sets lie behind each other");
 _Static_assert(sizeof(struct counters) <= 32768, "PCPU_MIN_UNIT_SIZE bounds a per-CPU value");
 

@@ -19,6 +19,7 @@
 
 #include "backlog.h"
 #include "gcra.h"
+#include "presence.h"
 #include "sessions.h"
 #include "siphash.h"
 #include "sluice.h"
@@ -106,6 +107,39 @@ static __always_inline __u64 state_age(__u64 noted_ns, __u64 now_ns)
 	return now_ns > noted_ns ? now_ns - noted_ns : 0;
 }
 
+/* --- who is certainly nobody ----------------------------------------------------------------- */
+
+/*
+ * Is there certainly nobody of this source listed or learned, and is this attempt certainly new?
+ * Asked while the global word denies every first SYN.
+ */
+FRAME_OF_ITS_OWN int state_is_nobody(struct state *st, const struct attempt *a, __u64 fingerprint,
+				     __u64 now_ns)
+{
+	const struct policy *policy = st->policy;
+	struct presence *p = state_presence(st);
+	__u64 seed = st->control->seed[1];
+	struct prefix_key key;
+
+	if (!p || presence_maybe(p, fingerprint, now_ns))
+		return 0;
+	if (presence_has(p->listed[policy->class_slot & 1], presence_source(&a->source, seed)))
+		return 0;
+	state_slot_key(st, TABLE_LEARNED, a, &key);
+	return !presence_has(p->learned, presence_source(&key.addr, seed));
+}
+
+/* Notes that an attempt is in a table. One that cannot be noted is judged as new in a flood. */
+static __always_inline void state_note_presence(struct state *st, __u64 fingerprint, __u64 now_ns)
+{
+	struct presence *p = state_presence(st);
+	__u64 stretch = presence_stretch(now_ns);
+
+	if (p)
+		presence_set(presence_word(p, stretch, fingerprint), stretch,
+			     presence_bit(fingerprint));
+}
+
 /* --- the attempts that were admitted ------------------------------------------------------- */
 
 enum replay { REPLAY_NEW, REPLAY_RETRANSMIT, REPLAY_TOO_MANY, REPLAY_WAITING };
@@ -167,6 +201,7 @@ static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u
 				 .coming = coming};
 	struct admitted *seen;
 
+	state_note_presence(st, fingerprint, now_ns);
 	if (!state_add(st, TABLE_ADMITTED, &fingerprint, &fresh))
 		return;
 	seen = state_find(st, TABLE_ADMITTED, &fingerprint);
@@ -211,6 +246,7 @@ static __always_inline int state_remember(struct state *st, __u64 fingerprint, _
 		st->counters->remember_over++;
 		return -1;
 	}
+	state_note_presence(st, fingerprint, now_ns);
 	if (!state_add(st, TABLE_DEFERRED, &fingerprint, &now_ns))
 		return 0;
 	since_ns = state_find(st, TABLE_DEFERRED, &fingerprint);

@@ -49,6 +49,7 @@ struct state {
 	struct counters *counters;
 	__u64 *remember_tat_ns;
 	struct live *live;
+	struct presence *presence;     /* NULL: the flood path is off */
 	const struct backlog *backlog; /* of the one listener; NULL: there is none to be found */
 	struct plain_table table[TABLES];
 	const struct plain_class *classes;
@@ -175,6 +176,11 @@ static inline __u32 state_class(struct state *st, const struct attempt *a)
 			best = c;
 	}
 	return best ? best->class : CLASS_UNKNOWN;
+}
+
+static inline struct presence *state_presence(struct state *st)
+{
+	return st->presence;
 }
 
 static inline int state_backlog(struct state *st, const struct attempt *a, struct backlog *b)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "kernel_internal.h"
+#include "listed.h"
 #include "log.h"
 #include "look.h"
 #include "policy.h"
@@ -214,6 +215,18 @@ static int map_live(struct kernel *k, struct config_error *err)
 	return 0;
 }
 
+static int map_presence(struct kernel *k, struct config_error *err)
+{
+	void *at = mmap(NULL, MAPPED_BYTES(sizeof(struct presence)), PROT_READ | PROT_WRITE,
+			MAP_SHARED, bpf_map__fd(k->program->maps.presence), 0);
+
+	if (at == MAP_FAILED)
+		return fail(err, -errno, "the presence filter cannot be mapped: %s",
+			    strerror(errno));
+	k->presence = at;
+	return 0;
+}
+
 static int map_control(struct kernel *k, struct config_error *err)
 {
 	int fd = bpf_map__fd(k->program->maps.control);
@@ -365,6 +378,8 @@ int kernel_open(const char *instance, const struct config *c, struct kernel **ou
 		bad = map_control(k, err);
 	if (!bad)
 		bad = map_live(k, err);
+	if (!bad)
+		bad = map_presence(k, err);
 	if (bad) {
 		kernel_close(k);
 		return bad;
@@ -393,6 +408,8 @@ void kernel_close(struct kernel *k)
 	for (int slot = 0; slot < 2; slot++)
 		for (int family = 0; family < FAMILIES; family++)
 			keep_trie(&k->trie_fd[slot][family], 0);
+	if (k->presence)
+		munmap(k->presence, MAPPED_BYTES(sizeof(struct presence)));
 	if (k->live)
 		munmap(k->live, MAPPED_BYTES(sizeof(struct live)));
 	tc_remember(NULL);
@@ -602,6 +619,7 @@ int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t
 	if (!bad)
 		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v6), &slot, &v6, 0);
 	if (!bad) {
+		listed_fill(k->presence->listed[slot & 1], list, k->control->seed[1]);
 		keep_trie(&k->trie_fd[slot & 1][FAMILY_V4], v4);
 		keep_trie(&k->trie_fd[slot & 1][FAMILY_V6], v6);
 		return 0;

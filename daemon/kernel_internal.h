@@ -32,6 +32,7 @@ struct kernel {
 	char maps_folder[PIN_PATH_MAX]; /* .../abi-<N> */
 	struct control *control;	/* mapped */
 	struct live *live;		/* mapped */
+	struct presence *presence;	/* mapped */
 	bool asks_listener;		/* the program looks at accept queues */
 	struct watch *watch;		/* kernel_sessions.c; NULL before its start */
 	struct counters *per_cpu;	/* room to read all CPUs at once */

@@ -7,6 +7,8 @@
  */
 #include "packet.h"
 
+#include "presence.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -73,8 +75,11 @@ int bench_open(const char **why)
 	bench.usable_cpus = CPU_COUNT(&usable);
 	bench.control = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED,
 			     bpf_map__fd(bench.skeleton->maps.control), 0);
-	if (bench.control == MAP_FAILED || bench.possible_cpus < 1) {
-		*why = "the control map cannot be mapped";
+	bench.presence = mmap(NULL, sizeof(struct presence), PROT_READ | PROT_WRITE, MAP_SHARED,
+			      bpf_map__fd(bench.skeleton->maps.presence), 0);
+	if (bench.control == MAP_FAILED || bench.presence == MAP_FAILED ||
+	    bench.possible_cpus < 1) {
+		*why = "the control map or the presence filter cannot be mapped";
 		return -EIO;
 	}
 	if (unshare(CLONE_NEWNET)) {
@@ -137,6 +142,7 @@ int bench_clear(void)
 		err = err ? err : bench_policy(slot, &none);
 	}
 	memset((void *)bench.control, 0, sizeof(*bench.control));
+	memset(bench.presence, 0, sizeof(*bench.presence));
 	err = err ? err : clear_table(bench.skeleton->maps.sources);
 	err = err ? err : clear_table(bench.skeleton->maps.subnets);
 	err = err ? err : clear_table(bench.skeleton->maps.admitted);
@@ -254,7 +260,9 @@ int bench_holder(const struct prefix_key *key, const struct holder *h)
 int bench_learned(const struct prefix_key *key, const struct learned *l)
 {
 	int fd = bpf_map__fd(bench.skeleton->maps.learned);
+	uint64_t bit = presence_source(&key->addr, bench.control->seed[1]);
 
+	bench.presence->learned[bit / 64] |= 1ULL << bit % 64;
 	return bpf_map_update_elem(fd, key, l, BPF_ANY) ? -errno : 0;
 }
 

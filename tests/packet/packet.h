@@ -247,6 +247,7 @@ extern const struct row rows_flags[], rows_limits[], rows_priority[], rows_trust
 struct bench {
 	struct gate_bpf *skeleton;
 	volatile struct control *control; /* the map itself */
+	struct presence *presence;	  /* likewise */
 	int program;
 	int possible_cpus; /* each has counters of its own */
 	int usable_cpus;   /* that the tests may be bound to */

@@ -111,15 +111,18 @@ const struct row rows_limits[] = {
 	{"An admitted SYN is charged one T on each of the three words.",
 	 TEN_A_SECOND " source-rate=60/min source-burst=9 subnet-rate=30/min subnet-burst=9",
 	 .step = {{0, FROM("192.0.2.1"), PASS(ADMITTED, UNKNOWN), OWES(MS(100), S(2), S(1))}}},
-	{"When source, subnet and all together have no room, the source is named: its own doing.",
+	{"When all together have no room, newcomers are told that; else the source, then its subnet.",
 	 "connection-rate=10/s connection-burst=3 source-rate=60/min source-burst=3 "
 	 "subnet-rate=60/min subnet-burst=3",
 	 .step = {{0, FROM("192.0.2.1"), PASS(ADMITTED, UNKNOWN)},
 		  {0, FROM("192.0.2.1", .isn = 1), PASS(ADMITTED, UNKNOWN)},
 		  {0, FROM("192.0.2.2"), PASS(ADMITTED, UNKNOWN), OWES(MS(300), S(3), S(1))},
-		  {0, FROM("192.0.2.1", .isn = 2), DEFER(SOURCE_RATE, UNKNOWN)},
-		  {0, FROM("192.0.2.3"), DEFER(SUBNET_RATE, UNKNOWN)},
-		  {0, FROM("192.0.3.3"), DEFER(CONNECTION_RATE, UNKNOWN)}}},
+		  {0, FROM("192.0.2.1", .isn = 2), DEFER(CONNECTION_RATE, UNKNOWN)},
+		  {0, FROM("192.0.2.3", .isn = 3), DEFER(CONNECTION_RATE, UNKNOWN)},
+		  {0, FROM("192.0.3.3", .isn = 4), DEFER(CONNECTION_RATE, UNKNOWN)},
+		  {MS(100), FROM("192.0.2.1", .isn = 5), DEFER(SOURCE_RATE, UNKNOWN)},
+		  {MS(100), FROM("192.0.2.3", .isn = 6), DEFER(SUBNET_RATE, UNKNOWN)},
+		  {MS(100), FROM("192.0.3.3", .isn = 7), PASS(ADMITTED, UNKNOWN)}}},
 
 	/* What counts as one source, as one subnet */
 	{"An IPv4 source is one address.", SOURCE_LIMIT, .families = ONLY_V4,

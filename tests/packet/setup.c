@@ -8,6 +8,8 @@
  */
 #include "packet.h"
 
+#include "listed.h"
+
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -200,12 +202,14 @@ static uint32_t class_word(const char *word)
 }
 
 /* One "192.0.2.0/24=known" into the trie of its family. */
-static int class_add(char *word, bool v6, const int trie[FAMILIES])
+static int class_add(char *word, bool v6, uint32_t slot, const int trie[FAMILIES])
 {
 	char *slash = strchr(word, '/'), *equals = strchr(word, '=');
 	struct class_key_v4 key_v4;
 	struct class_key_v6 key_v6;
 	uint32_t bits, family, class;
+	struct class_entry entry;
+	uint64_t units = 0;
 	union addr addr;
 
 	if (!slash || !equals)
@@ -216,6 +220,8 @@ static int class_add(char *word, bool v6, const int trie[FAMILIES])
 	if (v6 && !is_v6(word))
 		bits = twin_prefix(bits);
 	twin_address(word, v6, &addr, &family);
+	entry = (struct class_entry){.addr = addr, .bits = bits, .family = family};
+	listed_add(bench.presence->listed[slot], &entry, bench.control->seed[1], &units);
 	key_v4 = (struct class_key_v4){bits, addr.word[3]};
 	key_v6.bits = bits;
 	memcpy(key_v6.addr, &addr, sizeof(addr));
@@ -243,7 +249,7 @@ static int setup_classes(uint32_t slot, const char *classes, bool v6)
 		return -errno;
 	snprintf(words, sizeof(words), "%s", classes);
 	for (word = strtok_r(words, " ", &rest); word && !err; word = strtok_r(NULL, " ", &rest))
-		err = class_add(word, v6, trie);
+		err = class_add(word, v6, slot, trie);
 	for (int family = 0; family < FAMILIES; family++) {
 		err = err ? err : bench_trie_slot(slot, family == FAMILY_V6, trie[family]);
 		close(trie[family]);

@@ -319,13 +319,19 @@ class Model:
         slot = self.no_slot(now, cls == "known")
         if slot == "refused":
             return self.refused("sessions", now, waited)
+        hold = self.hold if now < self.room_until and now < self.lease else 0
+        hold = hold if hold >= shared.t else 0  # nobody's turn comes within it
+        first = shared.tau["first"]
+        if cls != "known" and not (waited and cls == "unknown"):
+            if shared.debt(self.word["global"], now, first) > first + hold:
+                if since is None:
+                    self.noted(attempt, now)
+                return "DEFER", "connection-rate", waited
         reason = "sessions" if slot else self.holds_too_much(now, family, source, cls == "known")
         if not reason and tiers & DELAY and cls != "known" and not waited:
             if since is not None or self.noted(attempt, now):
                 return "DEFER", "first-time", waited
 
-        hold = self.hold if now < self.room_until and now < self.lease else 0
-        hold = hold if hold >= shared.t else 0  # nobody's turn comes within it
         owed = 0
         if not reason:
             reason, owed = self.limits(now, family, source, cls, waited, shared, hold)

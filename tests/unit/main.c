@@ -22,6 +22,7 @@
 #pragma weak suite_contended
 #pragma weak suite_sessions
 #pragma weak suite_coming
+#pragma weak suite_presence
 #pragma weak suite_grid
 #pragma weak suite_oracle
 #pragma weak suite_fuzz
@@ -47,7 +48,7 @@ static const struct {
 	{"classes", suite_classes},	{"load", suite_load},	      {"known", suite_known},
 	{"replay", suite_replay},	{"sessions", suite_sessions}, {"room", suite_room},
 	{"pacing", suite_pacing},	{"recent", suite_recent},     {"history", suite_history},
-	{"coming", suite_coming},
+	{"coming", suite_coming},	{"presence", suite_presence},
 };
 
 static unsigned int skipped, failed;

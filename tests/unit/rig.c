@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listed.h"
+
 struct config rig_config(void)
 {
 	struct config c = {
@@ -52,6 +54,7 @@ struct rig *rig_open_sized(const struct config *c, __u32 entries)
 	r->st.remember_tat_ns = &r->remember_tat_ns;
 	r->st.live = &r->live;
 	r->st.classes = r->classes;
+	r->st.presence = &r->presence;
 	rig_switch(r, c);
 	return r;
 }
@@ -83,10 +86,22 @@ void rig_class(struct rig *r, const union addr *a, __u32 family, __u32 bits, int
 {
 	struct plain_class *c = &r->classes[r->st.class_count++];
 
+	struct class_entry entry = {.addr = *a, .bits = (uint8_t)bits, .family = (uint8_t)family};
+
+	/* Of both slots: a test may switch between them. */
+	listed_add(r->presence.listed[0], &entry, r->control.seed[1], &r->listed_units);
+	listed_add(r->presence.listed[1], &entry, r->control.seed[1], &r->listed_units);
 	*c = (struct plain_class){.addr = *a, .class = class};
 	c->prefix.bits = family == FAMILY_V4 ? bits + 96 : bits;
 	for (__u32 i = 0; i < c->prefix.bits; i++)
 		c->prefix.mask.byte[i / 8] |= 0x80 >> i % 8;
+}
+
+void rig_learned(struct rig *r, const struct prefix_key *key)
+{
+	__u64 bit = presence_source(&key->addr, r->control.seed[1]);
+
+	r->presence.learned[bit / 64] |= 1ULL << bit % 64;
 }
 
 union addr rig_addr_v4(__u32 host)

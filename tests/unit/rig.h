@@ -36,6 +36,8 @@ struct rig {
 	struct live live;
 	struct backlog backlog; /* of the listener; st.backlog is NULL until a test has one */
 	struct plain_class classes[RIG_CLASSES];
+	uint64_t listed_units;
+	struct presence presence; /* st.presence is NULL in tests that go without it */
 	struct state st;
 };
 
@@ -52,6 +54,9 @@ void rig_switch(struct rig *r, const struct config *c);
 
 /* Lists a prefix: bits are of the address's own family. */
 void rig_class(struct rig *r, const union addr *a, __u32 family, __u32 bits, int class);
+
+/* A source is about to be learned: the presence filter has it from now on. */
+void rig_learned(struct rig *r, const struct prefix_key *key);
 
 union addr rig_addr_v4(__u32 host);
 union addr rig_addr_v6(__u64 high, __u64 low);

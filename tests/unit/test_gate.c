@@ -465,15 +465,20 @@ static void test_remembering_budget(void)
 static void test_remember_over_counts_syns(void)
 {
 	struct config c = rig_config();
+	union addr addr = rig_addr_v4(HOST);
+	__u64 full = NOW + SEC(1);
+	struct prefix_key key;
 	struct rig *r;
 
 	c.defer_budget_per_s = 1;
+	c.source_rate = (struct rate){1, NSEC_PER_SEC};
 	r = rig_open(&c);
 	r->policy.tiers = TIER_DELAY;
-	owe(r, NOW, MS(500));
+	state_prefix_key(&key, &addr, &r->policy.source[FAMILY_V4]);
+	plain_add(&r->st.table[TABLE_SOURCE], &key, &full);
 	CHECK_DECISION(judge_v4(r, HOST, 1, NOW), DEFER, FIRST_TIME);
 	CHECK_U64(r->counters.remember_over, 0);
-	CHECK_DECISION(judge_v4(r, HOST, 2, NOW), DEFER, CONNECTION_RATE);
+	CHECK_DECISION(judge_v4(r, HOST, 2, NOW), DEFER, SOURCE_RATE);
 	CHECK_U64(r->counters.remember_over, 1);
 	rig_close(r);
 }
@@ -513,8 +518,10 @@ static struct decision ask(struct rig *r, enum who who, __u32 n, bool same)
 	struct attempt a = rig_v4(base[who] + (same ? 1 : 1 + n % 250), 100 + n);
 	__u64 fingerprint = state_fingerprint(&r->st, &a), then = NOW - SEC(1);
 
-	if (who == WAITED || who == THROTTLED_WAITED)
+	if (who == WAITED || who == THROTTLED_WAITED) {
+		state_note_presence(&r->st, fingerprint, then);
 		plain_add(&r->st.table[TABLE_DEFERRED], &fingerprint, &then);
+	}
 	return rig_judge(r, &a, NOW);
 }
 
@@ -682,6 +689,8 @@ static void test_order(void)
 	r->st.class_count = 0;
 	CHECK_DECISION(rig_judge(r, &a, NOW), REFUSE, LOAD);
 	r->policy.tiers = TIER_DELAY;
+	CHECK_DECISION(judge_v4(r, HOST, 2, NOW), DEFER, CONNECTION_RATE); /* all newcomers */
+	owe(r, NOW, MS(400));
 	CHECK_DECISION(rig_judge(r, &a, NOW), DEFER, FIRST_TIME);
 	fingerprint = state_fingerprint(&r->st, &a);
 	*(__u64 *)plain_find(&r->st.table[TABLE_DEFERRED], &fingerprint) = old;
@@ -691,6 +700,7 @@ static void test_order(void)
 	CHECK_DECISION(rig_judge(r, &a, NOW), DEFER, SUBNET_RATE);
 	state_prefix_key(&key, &addr, &r->policy.subnet[FAMILY_V4]);
 	*(__u64 *)plain_find(&r->st.table[TABLE_SUBNET], &key) = NOW;
+	owe(r, NOW, MS(401));
 	CHECK_DECISION(rig_judge(r, &a, NOW), DEFER, CONNECTION_RATE);
 	owe(r, NOW, MS(400));
 	CHECK_DECISION(rig_judge(r, &a, NOW), PASS, ADMITTED);

@@ -363,6 +363,7 @@ static void learn_one(struct trace *t, __u64 now_ns)
 	struct prefix_key key;
 
 	state_slot_key(&t->r->st, TABLE_LEARNED, &a, &key);
+	rig_learned(t->r, &key);
 	found = state_find(&t->r->st, TABLE_LEARNED, &key);
 	if (found)
 		*found = l;

@@ -37,6 +37,7 @@ void suite_gate(void);
 void suite_contended(void);
 void suite_sessions(void);
 void suite_coming(void);
+void suite_presence(void);
 void suite_grid(void);
 void suite_oracle(void);
 void suite_fuzz(void);
