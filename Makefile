@@ -183,6 +183,7 @@ install: all
 	$(Q)install -d $(DESTDIR)$(DATADIR)/hooks
 	$(Q)install -m 0755 scripts/hooks/* $(DESTDIR)$(DATADIR)/hooks/
 	$(Q)install -m 0755 scripts/known-senders $(DESTDIR)$(DATADIR)/
+	$(Q)install -m 0644 dist/prometheus/sluice.rules.yml $(DESTDIR)$(DATADIR)/
 	$(Q)install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(BASHDIR)
 	$(Q)install -m 0644 man/sluice.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	$(Q)install -m 0644 man/sluice.8 man/sluiced.8 $(DESTDIR)$(MANDIR)/man8/

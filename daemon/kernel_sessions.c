@@ -255,6 +255,11 @@ void kernel_sessions_detach(struct kernel *k)
 
 /* --- the tables ------------------------------------------------------------------------------- */
 
+uint32_t kernel_sessions_most(const struct kernel *k)
+{
+	return bpf_map__max_entries(k->program->maps.sessions);
+}
+
 int64_t kernel_sessions_live(const struct kernel *k)
 {
 	return __atomic_load_n(&k->live->sessions, __ATOMIC_RELAXED);

@@ -45,6 +45,9 @@ const struct kernel_watch *kernel_watch(struct kernel *k);
 int64_t kernel_sessions_live(const struct kernel *k);
 uint32_t kernel_sessions_pending(const struct kernel *k);
 
+/* How many the table of sessions has room for. */
+uint32_t kernel_sessions_most(const struct kernel *k);
+
 /* A number that moves with every begin and end. Any thread. */
 uint64_t kernel_sessions_changes(const struct kernel *k);
 

@@ -38,11 +38,15 @@ static void build(FILE *out, const struct daemon *d)
 		(double)time(NULL) - SECONDS(kernel_now_ns() - d->ticked_ns));
 }
 
-/* A combination that has never occurred is left out, but for the ones that alerts are made of. */
-static bool is_shown(uint64_t n, int mode, int class, int verdict, int reason, uint32_t mode_now)
+/*
+ * A combination that has never occurred is left out, but for the ones that alerts are made of: an
+ * increase is only seen of a series that was there before it.
+ */
+static bool is_shown(uint64_t n, int mode, int verdict, int reason, uint32_t mode_now)
 {
-	return n || (class == CLASS_UNKNOWN && mode == (int)mode_now &&
-		     verdict == (int)reason_verdict(reason));
+	return n || (mode == (int)mode_now &&
+		     (verdict == (int)reason_verdict(reason) ||
+		      (verdict == VERDICT_HOLD && reason == REASON_CONNECTION_RATE)));
 }
 
 static void judged(FILE *out, const struct daemon *d, const struct counters *c, uint32_t mode_now)
@@ -57,7 +61,7 @@ static void judged(FILE *out, const struct daemon *d, const struct counters *c, 
 					for (int r = 0; r < REASONS; r++) {
 						uint64_t n = c->judged[m][f][k][v][r];
 
-						if (!is_shown(n, m, k, v, r, mode_now))
+						if (!is_shown(n, m, v, r, mode_now))
 							continue;
 						fprintf(out,
 							"sluice_syns_judged_total{name=\"%s\","
@@ -260,8 +264,10 @@ static void sessions(FILE *out, struct daemon *d, const struct counters *c)
 	number(out, d, "sluice_sessions", "gauge", (double)kernel_sessions_live(d->kernel),
 	       "Live sessions on the guarded ports.");
 	number(out, d, "sluice_sessions_pending", "gauge", kernel_sessions_pending(d->kernel),
-	       "Admitted attempts of the last ten seconds that are no sessions yet; 0 without "
-	       "max-sessions.");
+	       "Admitted attempts of the last ten seconds, and of those held, that are no sessions "
+	       "yet.");
+	number(out, d, "sluice_sessions_table_limit", "gauge", kernel_sessions_most(d->kernel),
+	       "Live sessions that can be counted.");
 	family(out, "sluice_sessions_limit", "gauge",
 	       "Live sessions at which new ones are refused; 0: no limit.");
 	fprintf(out, "sluice_sessions_limit{name=\"%s\",class=\"unknown\"} %u\n", d->instance,

@@ -16,6 +16,8 @@ from lib.sink import sink
 from lib.topology import Net, server_v4, server_v6, source_v4, source_v6
 
 REWRITES = 10000
+RULES = os.path.join(TOP, "dist/prometheus/sluice.rules.yml")
+RULES_TEST = os.path.join(TOP, "tests/prometheus/sluice.rules.test.yml")
 
 
 @scenario(limit=60)
@@ -91,3 +93,42 @@ def test_rewrite(t):
         t.equal("seen with another mode than 0644", got["mode"], 0)
         t.equal("seen older than before", got["older"], 0)
         t.equal("left in the folder", os.listdir(folder), ["sluice.prom"])
+
+
+def _rules_test(tool, rules):
+    """promtool's own test of the alerts, over these rules. Returns (status, what it said)."""
+    with open(RULES_TEST) as f:
+        test = f.read().replace("../../dist/prometheus/sluice.rules.yml", "sluice.rules.yml")
+    path = write("rules.test.yml", test)
+    with open(os.path.join(os.path.dirname(path), "sluice.rules.yml"), "w") as f:
+        f.write(rules)
+    done = subprocess.run([tool, "test", "rules", path], capture_output=True, text=True)
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+@scenario(limit=60)
+def test_alerts(t):
+    """The alerts fire at what they should and at nothing else; each looks at metrics that there are"""
+    tool, why = promtool.find()
+    if not tool:
+        raise Skip(why)
+    with open(RULES) as f:
+        rules = f.read()
+    done = subprocess.run([tool, "check", "rules", RULES], capture_output=True, text=True)
+    t.equal("promtool check rules", done.returncode, 0)
+    status, said = _rules_test(tool, rules)
+    t.equal("promtool test rules" + ("" if not status else f": {said}"), status, 0)
+    # Each expression matters: with a condition that cannot hold, its alert is missed.
+    for condition in re.findall(r"(?:== [01]|[>=]+ [0-9.]+)(?=$|\n)", rules, re.M):
+        t.check(_rules_test(tool, rules.replace(condition, "> 1e30"))[0] != 0,
+                f"without '{condition}' the test fails")
+    gate = Gate(Net(), limits("10/s", 10, retry=0),
+                metrics={"textfile": os.path.join(WORK, "sluice.prom"), "interval": "1s"})
+    gate.start()
+    path = os.path.join(WORK, "sluice.prom")
+    while not os.path.exists(path):
+        time.sleep(0.05)
+    with open(path) as f:
+        families = set(exposition.parse(f.read()))
+    named = set(re.findall(r"sluice_[a-z_]+", re.sub(r"#.*", "", rules)))
+    t.equal("named, and not there", named - families, set())
