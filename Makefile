@@ -14,6 +14,9 @@ PREFIX     ?= /usr
 SBINDIR    ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 DATADIR    ?= $(PREFIX)/share/sluice
+LIBDIR     ?= $(PREFIX)/lib
+UNITDIR    ?= $(LIBDIR)/systemd/system
+SYSTEM_D   := sysusers.d tmpfiles.d modprobe.d
 MANDIR     ?= $(PREFIX)/share/man
 # Where bash-completion looks for the file of a command.
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
@@ -184,6 +187,15 @@ install: all
 	$(Q)install -m 0755 scripts/hooks/* $(DESTDIR)$(DATADIR)/hooks/
 	$(Q)install -m 0755 scripts/known-senders $(DESTDIR)$(DATADIR)/
 	$(Q)install -m 0644 dist/prometheus/sluice.rules.yml $(DESTDIR)$(DATADIR)/
+	$(Q)install -d $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(LIBDIR)/,$(SYSTEM_D))
+	$(Q)for unit in $(notdir $(wildcard dist/systemd/*.service)); do \
+		sed -e 's|/usr/sbin/|$(SBINDIR)/|; s|/usr/share/sluice|$(DATADIR)|' \
+			dist/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+		chmod 0644 $(DESTDIR)$(UNITDIR)/$$unit; \
+	done
+	$(Q)for folder in $(SYSTEM_D); do \
+		install -m 0644 dist/$$folder/sluice.conf $(DESTDIR)$(LIBDIR)/$$folder/ || exit 1; \
+	done
 	$(Q)install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(BASHDIR)
 	$(Q)install -m 0644 man/sluice.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	$(Q)install -m 0644 man/sluice.8 man/sluiced.8 $(DESTDIR)$(MANDIR)/man8/

@@ -21,6 +21,7 @@
 #include "daemon.h"
 #include "kernel_sessions.h"
 #include "log.h"
+#include "notify.h"
 
 enum { POLL_SIGNAL, POLL_CHANGED, POLL_ENDS, POLL_SERVER };
 
@@ -319,6 +320,7 @@ static void after_tick(struct daemon *d)
 		observing_tick(d);
 		recording_tick(d);
 	}
+	notify_alive();
 	if (now_ns >= metrics_due_ns) {
 		write_metrics(d);
 		/* Ticks jitter: half of one earlier, or an interval of 1s would become two. */
@@ -332,10 +334,13 @@ static void on_signal(struct daemon *d, int fd)
 	struct config_error err;
 
 	while (read(fd, &s, sizeof(s)) == sizeof(s)) {
-		if (s.ssi_signo == SIGHUP)
+		if (s.ssi_signo == SIGHUP) {
+			notify_reloading();
 			command_reload(d, &err);
-		else
+			notify_ready();
+		} else {
 			d->stopping = true;
+		}
 	}
 }
 
@@ -411,6 +416,7 @@ int main(int argc, char **argv)
 	if (bad)
 		return bad - 1;
 	log_name(o.instance);
+	notify_open();
 	snprintf(d.instance, sizeof(d.instance), "%s", o.instance);
 	d.file = o.file;
 	d.overrides = o.overrides;
@@ -443,7 +449,9 @@ int main(int argc, char **argv)
 	log_line("runs, mode %s", d.config.mode == MODE_ENFORCE	  ? "enforce"
 				  : d.config.mode == MODE_MONITOR ? "monitor"
 								  : "off");
+	notify_ready();
 	run(&d, signal_fd);
+	notify_stopping();
 	end(&d);
 	return 0;
 }
