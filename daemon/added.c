@@ -278,7 +278,7 @@ int added_read(struct added *a, const char *instance, struct config_error *err)
 	int bad;
 
 	path_of(instance, path);
-	bad = file_open(path, &stream);
+	bad = file_open_own(path, &stream);
 	if (bad == -ENOENT)
 		return 0;
 	if (!bad) {

@@ -251,9 +251,9 @@ const char *value_shown(const char *text, char shown[static SHOWN_MAX])
 	return shown;
 }
 
-int file_open(const char *path, FILE **stream)
+static int open_stream(const char *path, int how, FILE **stream)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | how);
 	struct stat st;
 	int err = 0;
 
@@ -270,6 +270,16 @@ int file_open(const char *path, FILE **stream)
 	if (err)
 		close(fd);
 	return err;
+}
+
+int file_open(const char *path, FILE **stream)
+{
+	return open_stream(path, 0, stream);
+}
+
+int file_open_own(const char *path, FILE **stream)
+{
+	return open_stream(path, O_NOFOLLOW, stream);
 }
 
 int file_line(FILE *stream, char *text, size_t size)

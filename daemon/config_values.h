@@ -47,6 +47,9 @@ const char *value_shown(const char *text, char shown[static SHOWN_MAX]);
  */
 int file_open(const char *path, FILE **stream);
 
+/* The same for a file that sluiced has written itself: never through a link (-ELOOP). */
+int file_open_own(const char *path, FILE **stream);
+
 /*
  * Reads one line without its end, LF or CR LF. Returns 1, or 0 at the end of the file, -E2BIG for
  * a line of size bytes or more, -EILSEQ for a control character in it (NUL among them), -EIO.

@@ -132,7 +132,7 @@ int settings_read(struct settings *s, const char *runtime, struct config_error *
 	int bad;
 
 	path_of(runtime, path);
-	bad = file_open(path, &stream);
+	bad = file_open_own(path, &stream);
 	if (bad == -ENOENT)
 		return 0;
 	if (!bad) {
