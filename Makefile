@@ -72,7 +72,7 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz check check-unit check-packet check-net check-mta install lint format format-check clean
+.PHONY: all demo fuzz bench-quick bench-record check check-unit check-packet check-net check-mta install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/ $(B)/%.bpf.o
 .DEFAULT_GOAL := all
@@ -124,6 +124,17 @@ $(B)/tests/packet: $(PACKET_C) daemon/policy.c daemon/listed.c $(REPLAY_C) $(SKE
 	$(Q)$(CC) $(CPPFLAGS) -Itests/packet -Itools -isystem $(B) -std=c11 $(WARNINGS) -O1 -g \
 		$(PACKET_C) daemon/policy.c daemon/listed.c $(REPLAY_C) -lbpf -lelf -lz -lm -o $@
 
+# The regression guard of speed: under 30 s, part of make check.
+$(B)/tests/bench: tests/bench/quick.c $(SKELETONS) $(HEADERS) | $(B)/tests/
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -isystem $(B) -std=c11 $(WARNINGS) -O2 -g $< -lbpf -lelf -lz -o $@
+
+BENCH_RECORD := tests/bench/recorded
+bench-quick: $(B)/tests/bench
+	$(Q)$< $(BENCH_RECORD)
+bench-record: $(B)/tests/bench
+	$(Q)$< -r $(BENCH_RECORD)
+
 # libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 30
 # The parsers of import are the command line's.
@@ -153,8 +164,8 @@ check-packet: $(B)/tests/packet
 	$(Q)tests/run packet
 check-net: all
 	$(Q)tests/run net
-check: all $(B)/tests/unit $(B)/tests/packet $(B)/mta/storm $(B)/mta/flood
-	$(Q)tests/run unit packet net mta hooks
+check: all $(B)/tests/unit $(B)/tests/packet $(B)/tests/bench $(B)/mta/storm $(B)/mta/flood
+	$(Q)tests/run unit packet bench net mta hooks
 
 $(B)/mta/%: tests/mta/%.c | $(B)/mta/
 	$(call msg,CC,$@)
