@@ -60,7 +60,8 @@ PURE        := config config_load config_check config_values policy tier classes
 # Those that the command line has too: to replay under a config as the daemon reads it, and to take
 # away, or to look into, what a dead daemon has left in the kernel.
 SHARED      := config config_load config_check config_values policy classes names hold netlink \
-               kernel_tc log look foresee explain history history_file suggest suggest_json
+               kernel_tc log look foresee explain history history_file suggest suggest_json \
+               listed
 # The gate natively in virtual time, without the files: tests run it beside the kernel's.
 REPLAY      := replay_clients replay_gate replay_sim replay_storm replay_tally
 

@@ -69,13 +69,21 @@ struct tolerance {
 	struct slot subnet, source;
 };
 
-/* Priority is tolerance: the table of the design, line by line. */
+/* What may be owed on the global word. (NULL is never passed; the verifier asks for the check.) */
+VERIFIED_ALONE __u64 gate_may_owe(const struct bucket *global, __u32 rank, int remembered)
+{
+	if (!global)
+		return 0;
+	if (rank == CLASS_KNOWN)
+		return global->tau3_ns;
+	return remembered && rank != CLASS_THROTTLED ? global->tau2_ns : global->tau1_ns;
+}
+
+/* Priority is tolerance: the table of the design, line by line; and gate_may_owe(). */
 static __always_inline void gate_tolerance(struct tolerance *t, const struct policy *p,
-					   const struct bucket *global, enum class rank,
-					   int remembered, int pressure)
+					   enum class rank, int remembered, int pressure)
 {
 	t->rank = rank;
-	t->global_ns = global->tau1_ns;
 	t->subnet = (struct slot){.table = TABLE_SUBNET,
 				  .cost_ns = p->per_subnet.t_ns,
 				  .tau_ns = p->per_subnet.tau1_ns};
@@ -83,7 +91,6 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 				  .cost_ns = p->per_source.t_ns,
 				  .tau_ns = p->per_source.tau1_ns};
 	if (rank == CLASS_KNOWN) {
-		t->global_ns = global->tau3_ns;
 		t->subnet.tau_ns = p->per_subnet.tau3_ns;
 		t->source.tau_ns = p->per_source.tau3_ns;
 		return;
@@ -91,7 +98,6 @@ static __always_inline void gate_tolerance(struct tolerance *t, const struct pol
 	if (rank == CLASS_THROTTLED) {
 		t->source.cost_ns = p->per_source.t_ns * THROTTLED_COST;
 	} else if (remembered) {
-		t->global_ns = global->tau2_ns;
 		t->subnet.tau_ns = p->per_subnet.tau2_ns;
 	}
 	/* Fairness: while all together are pressed, nobody's newcomers get more than one ahead. */
@@ -241,12 +247,6 @@ static __always_inline __u64 gate_debt_ns(const struct state *st, const struct b
 		.debt_ns;
 }
 
-/* Has it no tolerance but that of a first SYN? */
-static __always_inline int gate_is_newcomer(enum class rank, enum memory memory)
-{
-	return rank != CLASS_KNOWN && (rank == CLASS_THROTTLED || memory != MEMORY_REMEMBERED);
-}
-
 /* The gates, in their order. */
 static __always_inline struct decision gate_decide(struct state *st, const struct attempt *a,
 						   __u64 fingerprint, __u64 now_ns)
@@ -259,7 +259,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	struct tolerance may;
 	enum memory memory;
 	enum reason reason;
-	__u64 debt_ns, hold_ns;
+	__u64 debt_ns, may_ns, hold_ns;
 	int done, room;
 
 	if (rank == CLASS_TRUSTED) {
@@ -296,10 +296,12 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	if (room == ROOM_NONE)
 		return gate_refuse(st, d, REASON_SESSIONS, now_ns);
 
-	/* Of those that defer, what denies all comes first: nobody is asked more in a flood. */
+	/* Of those that defer, what denies all comes first: in a flood no table is asked of anybody. */
 	debt_ns = gate_debt_ns(st, global, now_ns);
-	hold_ns = gate_hold_ns(p, st->control, global, now_ns);
-	if (debt_ns > global->tau1_ns + hold_ns && gate_is_newcomer(rank, memory))
+	may_ns = gate_may_owe(global, rank, memory == MEMORY_REMEMBERED);
+	/* A newcomer may owe more than that, within pace-horizon, if it waits for as long. */
+	hold_ns = may_ns == global->tau1_ns ? gate_hold_ns(p, st->control, global, now_ns) : 0;
+	if (debt_ns > may_ns + hold_ns)
 		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
 	if (room == ROOM_PENDING)
@@ -319,8 +321,10 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		memory = MEMORY_YOUNG; /* asked once: no deferral below asks again */
 	}
 
-	gate_tolerance(&may, p, global, rank, memory == MEMORY_REMEMBERED,
-		       debt_ns > global->tau1_ns / 2);
+	gate_tolerance(&may, p, rank, memory == MEMORY_REMEMBERED, debt_ns > global->tau1_ns / 2);
+	may.global_ns = may_ns + hold_ns;
+	may.hold_ns = hold_ns;
+	may.owed_ns = debt_ns;
 
 	if (p->per_source.t_ns &&
 	    state_slot(st, &may.source, a, &p->per_source, now_ns) > may.source.tau_ns)
@@ -329,12 +333,6 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	if (p->per_subnet.t_ns &&
 	    state_slot(st, &may.subnet, a, &p->per_subnet, now_ns) > may.subnet.tau_ns)
 		return gate_defer(d, REASON_SUBNET_RATE, memory);
-
-	may.hold_ns = may.global_ns == global->tau1_ns ? hold_ns : 0;
-	may.global_ns += may.hold_ns;
-	may.owed_ns = debt_ns;
-	if (debt_ns > may.global_ns)
-		return gate_defer(d, REASON_CONNECTION_RATE, memory);
 
 	if (!gate_backlog(st, a,
 			  rank == CLASS_KNOWN		? PATIENCE_KNOWN

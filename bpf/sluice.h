@@ -128,8 +128,8 @@ enum verdict {
 
 /*
  * The reasons, in the order of the gates (gate.h), each with the verdict of its gate, its name in
- * metrics, status and logs, and the sentence for an operator. The order is part of the ABI. (A
- * newcomer is told connection-rate before all others that defer, while there is no room at all.)
+ * metrics, status and logs, and the sentence for an operator. The order is part of the ABI. (But
+ * connection-rate is asked first of those that defer: while it denies, nothing else is looked up.)
  */
 #define REASON_TABLE(X)                                                                           \
 	X(TRUSTED, PASS, "trusted", "a trusted source within trusted-rate passes every gate")     \

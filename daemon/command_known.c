@@ -25,15 +25,18 @@ static json_t *seconds_or_null(uint64_t s)
 	return s == NEVER_NS ? json_null() : json_integer((json_int_t)s);
 }
 
-/* The source that a request names. Returns as known_parse() does. */
-static int source_of(const struct daemon *d, const json_t *request, struct prefix_key *key,
-		     struct config_error *err)
+typedef int parse_fn(const char *text, const struct config *c, struct prefix_key *key,
+		     struct config_error *err);
+
+/* The source that a request names. Returns as parse does. */
+static int source_of(const struct daemon *d, const json_t *request, parse_fn *parse,
+		     struct prefix_key *key, struct config_error *err)
 {
 	const char *text = json_string_value(json_object_get(request, "source"));
 
 	if (!text)
 		return fail(err, -EINVAL, "source: an address was expected");
-	return known_parse(text, &d->config, key, err);
+	return parse(text, &d->config, key, err);
 }
 
 /* --- list ------------------------------------------------------------------------------------- */
@@ -53,7 +56,7 @@ static json_t *list_one(struct daemon *d, const json_t *request, struct config_e
 {
 	struct known_view view;
 	struct prefix_key key;
-	int bad = source_of(d, request, &key, err);
+	int bad = source_of(d, request, known_parse, &key, err);
 
 	if (bad && bad != -ERANGE)
 		return NULL;
@@ -93,7 +96,7 @@ static json_t *list(struct daemon *d, const json_t *request, struct config_error
 
 /* --- add -------------------------------------------------------------------------------------- */
 
-/* Reads all sources of a request. Returns 0, or what known_parse_sender() says of the first bad one. */
+/* Reads all sources of a request. Returns 0, or as known_parse_sender() of the first bad one. */
 static int sources_of(const struct daemon *d, const json_t *sources,
 		      struct prefix_key key[static CONTROL_SOURCES], size_t *index,
 		      struct config_error *err)
@@ -182,7 +185,7 @@ static json_t *forget(struct daemon *d, const json_t *request, struct config_err
 		snprintf(text, sizeof(text), "%zu %s forgotten", count,
 			 count == 1 ? "source is" : "sources are");
 	} else {
-		bad = source_of(d, request, &key, err);
+		bad = source_of(d, request, known_parse, &key, err);
 		if (bad && bad != -ERANGE)
 			return NULL;
 		known_key_text(&key, name);
@@ -229,7 +232,7 @@ static json_t *mark(struct daemon *d, const json_t *request, struct config_error
 		fail(err, -EINVAL, "mark: good or bad was expected");
 		return NULL;
 	}
-	if (source_of(d, request, &key, err) || length_of(request, &for_s, err))
+	if (source_of(d, request, known_parse_sender, &key, err) || length_of(request, &for_s, err))
 		return NULL;
 	if (known_mark(d->known, &key, good, for_s, boot_now_ns())) {
 		fail(err, -ENOSPC, "the table of %d sources is full of known and marked ones",

@@ -182,9 +182,9 @@ void foresee_state(const struct look *l, const struct attempt *a, struct foresee
 	s->pressure =
 		gcra_look(l->control.global_tat_ns, l->now_ns, global, global->tau1_ns).debt_ns >
 		global->tau1_ns / 2;
-	gate_tolerance(&may, p, global, rank, 0, s->pressure);
+	gate_tolerance(&may, p, rank, 0, s->pressure);
 	fill(&s->bucket[FORESEE_GLOBAL], global, l->control.global_tat_ns, l->now_ns, global->t_ns,
-	     may.global_ns);
+	     gate_may_owe(global, rank, 0));
 	fill(&s->bucket[FORESEE_SUBNET], &p->per_subnet, l->has_subnet_tat ? l->subnet_tat_ns : 0,
 	     l->now_ns, may.subnet.cost_ns, may.subnet.tau_ns);
 	fill(&s->bucket[FORESEE_SOURCE], &p->per_source, l->has_source_tat ? l->source_tat_ns : 0,

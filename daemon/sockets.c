@@ -34,6 +34,8 @@ struct suspects {
 
 static struct suspects missing, gone, counts;
 static bool seeded;
+/* The check after a seeding: of what was too fresh to be missed then, no event was missed. */
+static bool settling;
 static uint64_t due_ns;
 
 /* What the last check took for guarded. */
@@ -234,28 +236,34 @@ static void replace(struct suspects *old, struct suspects *now)
 		qsort(old->key, old->count, sizeof(*old->key), by_key);
 }
 
-static void fix(struct kernel *k, struct sessions_view *v, const struct session_fix *f)
+/* Returns whether it is right now. */
+static bool fix(struct kernel *k, struct sessions_view *v, const struct session_fix *f)
 {
-	if (!kernel_session_fix(k, f))
-		v->healed += seeded;
-	else
-		v->uncounted += f->what == SESSION_FIX_BEGIN;
+	if (!kernel_session_fix(k, f)) {
+		v->healed += seeded && !settling;
+		return true;
+	}
+	v->uncounted += f->what == SESSION_FIX_BEGIN;
+	return false;
 }
 
-static void compare_sessions(struct kernel *k, struct sessions_view *v, const struct dump *d,
+/* Returns whether the table has been changed, so that the list of it is an old one. */
+static bool compare_sessions(struct kernel *k, struct sessions_view *v, const struct dump *d,
 			     const struct kernel_session *list, size_t count, uint64_t dumped_ns)
 {
 	struct suspects now_missing = {}, now_gone = {};
+	bool changed = false;
 
 	for (size_t i = 0; i < d->count; i++) {
 		const struct socket *s = &d->socket[i];
 
 		if (listed(s->key, list, count, sizeof(*list)))
 			continue;
-		if (!seeded || suspected(&missing, s->key))
-			fix(k, v,
-			    &(struct session_fix){.what = SESSION_FIX_BEGIN,
-						  .attempt = s->attempt});
+		/* What finds no room stays one: it is tried, and told of, at each check. */
+		if ((!seeded || suspected(&missing, s->key)) &&
+		    fix(k, v,
+			&(struct session_fix){.what = SESSION_FIX_BEGIN, .attempt = s->attempt}))
+			changed = true;
 		else
 			suspect(&now_missing, s->key, d->count);
 	}
@@ -265,14 +273,15 @@ static void compare_sessions(struct kernel *k, struct sessions_view *v, const st
 		if (s->session.begun_ns + SETTLED_NS > dumped_ns ||
 		    listed(s->key, d->socket, d->count, sizeof(*d->socket)))
 			continue;
-		if (!seeded || suspected(&gone, s->key))
-			fix(k, v,
-			    &(struct session_fix){.what = SESSION_FIX_END, .fingerprint = s->key});
-		else
+		if (seeded && !settling && !suspected(&gone, s->key))
 			suspect(&now_gone, s->key, count);
+		else if (fix(k, v,
+			     &(struct session_fix){.what = SESSION_FIX_END, .fingerprint = s->key}))
+			changed = true;
 	}
 	replace(&missing, &now_missing);
 	replace(&gone, &now_gone);
+	return changed;
 }
 
 static int by_source(const void *a, const void *b)
@@ -376,7 +385,8 @@ bool sockets_check_is_due(const struct policy *p, uint64_t now_ns)
 }
 
 /* Says what has been put right, and when sessions have begun to find no room. */
-static void say(struct sessions_view *v, uint64_t healed_before, uint32_t uncounted_before)
+static void say(const struct kernel *k, struct sessions_view *v, uint64_t healed_before,
+		uint32_t uncounted_before)
 {
 	if (v->healed != healed_before)
 		log_line("%llu counts of sessions were put right by the kernel's list",
@@ -384,10 +394,50 @@ static void say(struct sessions_view *v, uint64_t healed_before, uint32_t uncoun
 	if (!v->uncounted)
 		return;
 	snprintf(v->session_problem, sizeof(v->session_problem),
-		 "the table of sessions is full: of the live sessions %u are not counted",
-		 v->uncounted);
+		 "the table of sessions is full: it has room for %u, and %u live ones are not "
+		 "counted",
+		 kernel_sessions_most(k), v->uncounted);
 	if (!uncounted_before)
 		log_line("%s", v->session_problem);
+}
+
+/* Other ports or addresses: what was counted or not until now says nothing of missed events. */
+static void follow_scope(const struct policy *p)
+{
+	struct suspects none = {};
+
+	if (!scope_differs(p))
+		return;
+	seeded = false;
+	replace(&counts, &none);
+	memcpy(scope.port_bits, p->port_bits, sizeof(scope.port_bits));
+	memcpy(scope.address, p->address, sizeof(scope.address));
+	scope.addresses = p->addresses;
+}
+
+/* Compares all with the kernel's list, and with that of the table, which is sorted anew. */
+static void compare(struct kernel *k, const struct policy *p, struct sessions_view *v,
+		    struct dump *d, struct kernel_session **list, int count, uint64_t dumped_ns)
+{
+	if (d->count)
+		qsort(d->socket, d->count, sizeof(*d->socket), by_key);
+	qsort(*list, (size_t)count, sizeof(**list), by_key);
+	v->sockets = (uint32_t)d->count;
+	v->uncounted = 0;
+	if (compare_sessions(k, v, d, *list, (size_t)count, dumped_ns)) {
+		free(*list);
+		*list = NULL;
+		count = kernel_sessions_list(k, list);
+	}
+	compare_total(k, v);
+	if (count >= 0) {
+		qsort(*list, (size_t)count, sizeof(**list), by_source);
+		compare_holders(k, p, v, *list, (size_t)count);
+	}
+	settling = !seeded;
+	seeded = true;
+	if (settling)
+		due_ns = dumped_ns + SETTLED_NS;
 }
 
 void sockets_check(struct kernel *k, const struct policy *p, struct sessions_view *v)
@@ -401,28 +451,14 @@ void sockets_check(struct kernel *k, const struct policy *p, struct sessions_vie
 	due_ns = dumped_ns + SOCKETS_CHECK_NS - NSEC_PER_SEC / 2; /* ticks jitter */
 	if (!kernel_watch(k)->counting)
 		return;
-	if (scope_differs(p)) {
-		seeded = false;
-		memcpy(scope.port_bits, p->port_bits, sizeof(scope.port_bits));
-		memcpy(scope.address, p->address, sizeof(scope.address));
-		scope.addresses = p->addresses;
-	}
+	follow_scope(p);
 	bad = dump(&d, LIVE_STATES);
 	count = bad ? bad : kernel_sessions_list(k, &list);
 	note_problem(v->session_problem, sizeof(v->session_problem), "sockets",
 		     count < 0 ? count : 0);
 	if (count >= 0 && list) {
-		if (d.count)
-			qsort(d.socket, d.count, sizeof(*d.socket), by_key);
-		qsort(list, (size_t)count, sizeof(*list), by_key);
-		v->sockets = (uint32_t)d.count;
-		v->uncounted = 0;
-		compare_sessions(k, v, &d, list, (size_t)count, dumped_ns);
-		compare_total(k, v);
-		qsort(list, (size_t)count, sizeof(*list), by_source);
-		compare_holders(k, p, v, list, (size_t)count);
-		seeded = true;
-		say(v, healed, uncounted);
+		compare(k, p, v, &d, &list, count, dumped_ns);
+		say(k, v, healed, uncounted);
 	}
 	free(d.socket);
 	free(list);

@@ -331,7 +331,7 @@ static int show_tiers(struct view *v)
 	return 0;
 }
 
-/* "from port 40001: deferred 2.1 s ago, again now: let in" */
+/* "port 40001 2.1 s ago: defer, connection-rate, remembered: a retransmit now would be let in" */
 static int add_attempt(struct words *w, const json_t *one)
 {
 	const char *verdict, *reason, *remembered, *again;
@@ -376,6 +376,9 @@ static int show_attempts(struct view *v)
 			return -EPROTO;
 	if (i)
 		screen_paragraph(&v->screen, "attempts", 3, w.text);
+	screen_paragraph(&v->screen, "", 2,
+			 "That is what events told of: in a flood a sample, and the gate may "
+			 "remember attempts that are not shown.");
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #undef state_find
 #undef state_add
 
+#include "listed.h"
 #include "replay_table.h"
 
 #define NO_PARENT UINT32_MAX
@@ -31,6 +32,7 @@ struct replay_gate {
 	struct control control;
 	struct counters counters;
 	__u64 remember_tat_ns;
+	struct presence presence;	 /* as in the kernel: most of a storm never meets a table */
 	const struct class_entry *entry; /* as classes.h sorts them: family, address, length */
 	uint32_t *parent;		 /* the prefix around it, or NO_PARENT */
 	uint32_t first[FAMILIES + 1];	 /* where the entries of a family begin */
@@ -163,6 +165,10 @@ int replay_gate_open(const struct policy *p, const struct policy_tables *sizes, 
 	g->st.control = &g->control;
 	g->st.counters = &g->counters;
 	g->st.remember_tat_ns = &g->remember_tat_ns;
+	g->st.presence = &g->presence;
+	if (classes)
+		listed_fill(g->presence.listed[g->policy.class_slot & 1], classes,
+			    g->control.seed[1]);
 	if (open_tables(g, sizes) || index_classes(g, classes)) {
 		replay_gate_close(g);
 		return -ENOMEM;

@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from lib import control
+from lib import control, kernel
 from lib.gate import OPEN, Gate, write
 from lib.sandbox import WORK
 from lib.scenario import scenario
@@ -53,11 +53,14 @@ def test_known_by_hand(t):
     done = gate.sluice("known", "add", "192.0.2.1", "2001:db8:1:2:3::4", "192.0.2.2/32")
     t.equal("add", (done.returncode, done.stdout),
             (0, "3 sources are known until forgotten by hand\n"))
+    t.equal("as a dual-stack server has it", gate.sluice("known", "add", "::ffff:192.0.2.6",
+                                                         "::FFFF:192.0.2.1").returncode, 0)
     t.equal("mark", gate.sluice("known", "mark", "bad", "192.0.2.9").stdout,
             "192.0.2.9/32 is marked bad: it is throttled\n")
     gate.sluice("known", "mark", "good", "192.0.2.8", "--for", "2h")
     gate.sluice("known", "mark", "bad", "192.0.2.7", "--for", "1s")
     expected = {"192.0.2.1/32": ("added", 0), "192.0.2.2/32": ("added", 0),
+                "192.0.2.6/32": ("added", 0),
                 "2001:db8:1:2::/64": ("added", 0), "192.0.2.9/32": ("bad", 0),
                 "192.0.2.8/32": ("good", 0)}
     listed = rows(gate)
@@ -76,7 +79,12 @@ def test_known_by_hand(t):
             (("add", "192.0.2.0/24"), 1, "192.0.2.0/24 is not one source, which is a /32 here: "
              "other prefixes are listed in the files of 'sluice class'; nothing was added"),
             (("add", "2001:db8::1/64"), 1, "has host bits set: 2001:db8::/64 was meant?"),
-            (("add", "224.0.0.1"), 1, "is no sender's address"),
+            (("add", "192.0.2.3", "224.0.0.1"), 1, "224.0.0.1 is no sender's address: it is "
+             "unspecified, loopback, link-local or multicast; nothing was added"),
+            (("add", "::ffff:127.0.0.1"), 1, "is no sender's address"),
+            (("mark", "bad", "127.0.0.1"), 1, "is no sender's address"),
+            (("mark", "good", "::"), 1, "is no sender's address"),
+            (("mark", "bad", "fe80::1"), 1, "is no sender's address"),
             (("add", "/nowhere"), 1, "'/nowhere' is no address, and as a file it cannot be read: "
              "No such file"),
             (("add", WORK), 1, "is a folder"),
@@ -117,7 +125,7 @@ def test_known_by_hand(t):
     t.equal("forget", gate.sluice("known", "forget", "192.0.2.9").stdout,
             "192.0.2.9/32 is forgotten\n")
     t.equal("forget all", gate.sluice("known", "forget", "all").stdout,
-            "4 sources are forgotten\n")
+            "5 sources are forgotten\n")
     t.equal("nobody is left", rows(gate), {})
 
 
@@ -136,6 +144,9 @@ def test_known_in_bulk(t):
             ("names", "192.0.2.1\nmail.example.org\n", "names:2: 'mail.example.org' is no address"),
             ("escape", "192.0.2.1\n\x1b[2J\x00\n", r"escape:2: '\x1b[2J?' is no address"),
             ("long", "1" * 5000 + "\n", "long:1: the line is too long"),
+            ("empty", "", "empty:1: the file names nobody"),
+            ("comments", "# nobody\n\n", "comments:3: the file names nobody"),
+            ("loopback", "192.0.2.1\n::1\n", "loopback:2: ::1 is no sender's address"),
             ("lines", "\n" * (MOST + 1), "lines:65537: the file is too long"),
             ("many", "\n".join(some + ["192.0.2.1", "2001:db8::1"]) + "\n",
              "many:65536: there are more than 65536 addresses")):
@@ -210,3 +221,37 @@ def test_known_bad_file(t):
     write("known", good)
     gate.start()
     t.equal("the good one", rows(gate), {"192.0.2.1/32": ("added", 0)})
+
+
+@scenario(limit=40)
+def test_known_no_place(t):
+    """A folder that cannot be written is told at the start, in log and status, and gets well"""
+    gate = Gate(Net(), OPEN)
+    folder = os.path.join(WORK, "state")
+    os.mkdir(folder)
+    kernel.mount("state", folder, "tmpfs", 1)  # MS_RDONLY
+    gate.sections["known"] = {"file": os.path.join(folder, "known")}
+    gate.write_config()
+    gate.start()
+    said = f"the known senders will not be kept in {folder}/known: Read-only file system"
+    t.equal("the log of the start", gate.log().count(said), 1)
+    t.equal("status", gate.status()["known"]["problem"], said)
+    t.check("will not be kept in" in " ".join(gate.sluice("status").stdout.split()), "in words")
+    gate.sluice("known", "add", "192.0.2.1")
+    gate.end()
+    kernel.mount("state", folder, "tmpfs", 32)  # MS_REMOUNT
+    gate.start()
+    t.equal("with a place to write", gate.status()["known"]["problem"], None)
+    t.equal("nothing is left of the trial", os.listdir(folder), [])
+    gate.sluice("known", "add", "192.0.2.1")
+    gate.end()
+    t.equal("and kept", os.listdir(folder), ["known"])
+
+
+@scenario(limit=40)
+def test_known_explained(t):
+    """sluice explain says that the attempts it shows are those that events told of, a sample"""
+    gate, _ = start()
+    said = " ".join(gate.sluice("explain", "192.0.2.1").stdout.split())
+    t.check("in a flood a sample, and the gate may remember attempts that are not shown" in said,
+            said)

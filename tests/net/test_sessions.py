@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Live sessions: counted whatever becomes of them, limited, healed when an event was missed."""
 
+import ctypes
+import glob
 import os
 import socket
 import struct
@@ -163,6 +165,113 @@ def test_sessions_restart(t):
     t.equal("healed", gate.status()["sessions"]["healed"], 0)
     for h in held:
         h.end("fin")
+    wait_live(gate, 0)
+    served.finish()
+
+
+@scenario(limit=60)
+def test_sessions_scope(t):
+    """Other ports and addresses guarded: their sessions count at once, and nobody was missed"""
+    net = Net()
+    served, other = sink(net), sink(net, port=26)
+    gate = Gate(net, limits(**WIDE))
+    gate.start()
+    held = Held(net, [source_v4(n) for n in range(3)], server_v4())
+    elsewhere = Held(net, [source_v4(10 + n) for n in range(6)], server_v4(), port=26)
+    over_v6 = Held(net, [source_v6(n) for n in range(2)], server_v6())
+    wait_live(gate, 5)
+    for what, keys, count in (("port 26 alone", dict(port=[26]), 6),
+                              ("both ports", dict(port=[25, 26]), 11),
+                              ("one address", dict(address=[server_v4()]), 9),
+                              ("another one", dict(address=[server_v6()]), 2),
+                              ("all addresses", dict(address=[]), 11)):
+        gate.change("gate", **keys)
+        t.equal(f"{what}: reload", gate.sluice("reload").returncode, 0)
+        _, took = wait_live(gate, count, 25)
+        t.between(f"{what}: {count} sessions live after, s", took, 0, 4)
+        gate.wait_for("their sources", lambda s: s["sessions"]["sources_holding"] == count)
+    t.equal("healed", gate.status()["sessions"]["healed"], 0)
+    t.check("put right" not in gate.log(), "and the log does not say that counts were wrong")
+    for h in (held, elsewhere, over_v6):
+        h.end("fin")
+    wait_live(gate, 0)
+    other.finish()
+    served.finish()
+
+
+@scenario(limit=60)
+def test_sessions_dry(t):
+    """Who holds sessions and is silent is shown as dry, without a SYN or an end that would tell"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits(**WIDE, source_session_time="30s"))
+    gate.start()
+    began = time.monotonic()
+    held = Held(net, [source_v4(1)] * 20 + [source_v4(2)], server_v4())  # of a burst of 60 s
+    _, took = gate.wait_for("dry", lambda s: s["sessions"]["sources_dry"], 20)
+    t.between("20 sessions: shown as dry after, s", time.monotonic() - began, 2.5, 15)
+    sessions = gate.status()["sessions"]
+    t.equal("of the sources that hold some", (sessions["sources_holding"],
+                                              sessions["sources_dry"]), (2, 1))
+    held.end("fin")
+    served.finish()
+
+
+class SessionTable:
+    """The pinned table of sessions, filled with some that never end, and emptied of them."""
+
+    ROOM = 65536
+    GET, UPDATE_BATCH, DELETE_BATCH = 7, 26, 27  # commands of bpf(2)
+
+    def __init__(self):
+        (name,) = glob.glob(f"{PINS}/default/abi-*/sessions")
+        path = ctypes.create_string_buffer(name.encode())
+        self.fd = kernel._bpf(self.GET, struct.pack("<QII", ctypes.addressof(path), 0, 0))
+
+    def _batch(self, command, count):
+        keys = struct.pack(f"<{count}Q", *range(1, count + 1))
+        # Of nobody, and begun in a future in which the check does not miss their sockets yet.
+        value = struct.pack("<QQQQII", 0, 0, 0, 1 << 62, 1, 0)
+        keys = ctypes.create_string_buffer(keys, len(keys))
+        values = ctypes.create_string_buffer(value * count, len(value) * count)
+        kernel._bpf(command, struct.pack(
+            "<QQQQIIQQ", 0, 0, ctypes.addressof(keys),
+            ctypes.addressof(values) if command == self.UPDATE_BATCH else 0, count, self.fd, 0, 0))
+
+    def fill(self):
+        self._batch(self.UPDATE_BATCH, self.ROOM)
+
+    def empty(self):
+        self._batch(self.DELETE_BATCH, self.ROOM)
+
+
+@scenario(limit=100)
+def test_sessions_full(t):
+    """A full table of sessions is said, with its size, once and as long as it lasts; then healed"""
+    net = Net()
+    served = sink(net)
+    gate = Gate(net, limits(**WIDE))
+    gate.start()
+    table = SessionTable()
+    table.fill()
+    held = Held(net, [source_v4(n) for n in range(3)], server_v4())
+    status, took = gate.wait_for("said", lambda s: s["sessions"]["problem"], 30)
+    full = "the table of sessions is full: it has room for 65536, and 3 live ones are not counted"
+    t.equal("status", status["sessions"]["problem"], full)
+    t.equal("the accept queues are another matter", status["accept_queue"]["problem"], None)
+    end, said = time.monotonic() + 22, set()
+    while time.monotonic() < end:  # two more checks
+        said.add(gate.status()["sessions"]["problem"])
+        time.sleep(0.1)
+    t.equal("and it stays so", said, {full})
+    t.equal("in the log, times", gate.log().count(full), 1)
+    t.equal("put right: the total that we have made wrong, and nothing else",
+            gate.status()["sessions"]["healed"], 1)
+    table.empty()
+    _, took = gate.wait_for("counted", lambda s: s["sessions"]["live"] == 3 and
+                            not s["sessions"]["problem"], 15)
+    t.between("with room again: all are counted after, s", took, 0, 12)
+    held.end("fin")
     wait_live(gate, 0)
     served.finish()
 

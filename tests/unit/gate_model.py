@@ -322,11 +322,12 @@ class Model:
         hold = self.hold if now < self.room_until and now < self.lease else 0
         hold = hold if hold >= shared.t else 0  # nobody's turn comes within it
         first = shared.tau["first"]
-        if cls != "known" and not (waited and cls == "unknown"):
-            if shared.debt(self.word["global"], now, first) > first + hold:
-                if since is None:
-                    self.noted(attempt, now)
-                return "DEFER", "connection-rate", waited
+        may = shared.tau["known" if cls == "known" else
+                         "waited" if waited and cls == "unknown" else "first"]
+        if shared.debt(self.word["global"], now, first) > may + (hold if may == first else 0):
+            if since is None:
+                self.noted(attempt, now)
+            return "DEFER", "connection-rate", waited
         reason = "sessions" if slot else self.holds_too_much(now, family, source, cls == "known")
         if not reason and tiers & DELAY and cls != "known" and not waited:
             if since is not None or self.noted(attempt, now):

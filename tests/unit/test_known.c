@@ -948,6 +948,31 @@ static void the_folder_is_made(void)
 	end_file();
 }
 
+/* The folder's name is a file's when the start asks; then it is a folder again. */
+static void no_place_is_told_at_the_start(void)
+{
+	struct config_error err = {};
+	int fd;
+
+	begin_file(1000);
+	CU_ASSERT_EQUAL(load(BEGIN_S, &err), 0);
+	CU_ASSERT_EQUAL(known_can_save(known, &err), 0);
+	CU_ASSERT_STRING_EQUAL(known_problem(known), "");
+	CU_ASSERT_EQUAL(names("", false), 0);
+	CU_ASSERT_EQUAL(rmdir(folder), 0);
+	fd = open(folder, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	CU_ASSERT_TRUE(fd >= 0 && !close(fd));
+	CU_ASSERT_EQUAL(known_can_save(known, &err), -ENOTDIR);
+	CHECK(strstr(err.text, "the known senders will not be kept in /tmp/sluice-known-"), "%s",
+	      err.text);
+	CU_ASSERT_STRING_EQUAL(known_problem(known), err.text);
+	CU_ASSERT_EQUAL(unlink(folder), 0);
+	good(key_of("192.0.2.1"));
+	save();
+	CU_ASSERT_STRING_EQUAL(known_problem(known), "");
+	end_file();
+}
+
 static void no_file_is_kept_without_a_path(void)
 {
 	struct config_error err = {};
@@ -1304,6 +1329,7 @@ void suite_known(void)
 		{"the file brings all back", the_file_brings_all_back},
 		{"written when due and changed", written_when_due_and_changed},
 		{"the folder is made", the_folder_is_made},
+		{"no place is told at the start", no_place_is_told_at_the_start},
 		{"no file is kept without a path", no_file_is_kept_without_a_path},
 		{"a file cut at any byte", cut_at_any_byte},
 		{"a file with any bit flipped", any_bit_flipped},
