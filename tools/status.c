@@ -486,6 +486,7 @@ static int show_sessions(struct view *v)
 	if (dry)
 		words_add(&w, ", %lld have used it up", (long long)dry);
 	screen_paragraph(&v->screen, "sessions", 2, w.text);
+	show_problem(v, "sessions", problem);
 	return 0;
 }
 
