@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@
 #include "text.h"
 
 #define LINE_MOST    512
-#define DOMAINS_MOST 256 /* of a file: each asks some 30 questions at most */
+#define DOMAINS_MOST 256 /* of a file: each asks 211 questions at most */
+#define DOMAIN_S     20	 /* of a domain, RFC 7208, section 4.6.4 */
 
 struct importing {
 	FILE *out;
@@ -59,6 +61,52 @@ static void note(void *data, const char *sentence)
 	text_complain("%s:%u: %s", i->file, i->line, shown);
 }
 
+/* --- what ends it ------------------------------------------------------------------------------ */
+
+/* For the handler: what it takes away and what it says. */
+static char handover[128], late[1024];
+
+/*
+ * The resolver waits for a name server's TCP for as long as that likes: only a signal ends that.
+ * Whatever ends it, nothing is left in the runtime folder.
+ */
+static void give_up(int signal)
+{
+	unlink(handover);
+	if (signal == SIGALRM) {
+		if (write(STDERR_FILENO, late, strlen(late)) < 0)
+			_exit(EXIT_FAILED);
+		_exit(EXIT_FAILED);
+	}
+	raise(signal); /* as if it had not been caught */
+}
+
+static void catch_signals(void)
+{
+	static const int caught[] = {SIGALRM, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	const struct sigaction action = {.sa_handler = give_up, .sa_flags = (int)SA_RESETHAND};
+
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		sigaction(caught[i], &action, NULL);
+}
+
+static int expand(const struct importing *i, const struct spf *s, const char *domain, char *why,
+		  size_t size)
+{
+	int bad;
+
+	snprintf(late, sizeof(late),
+		 "sluice: %s:%u: %s: DNS has not told within %d s what its SPF record allows; "
+		 "nothing was added\n",
+		 i->file, i->line, domain, DOMAIN_S);
+	alarm(DOMAIN_S);
+	bad = spf_expand(s, domain, why, size);
+	alarm(0);
+	return bad;
+}
+
+/* --- the file ---------------------------------------------------------------------------------- */
+
 static int take_domain(struct importing *i, const char *domain)
 {
 	const struct spf s = {.ask = spf_dns_ask, .take = take, .note = note, .data = i};
@@ -68,7 +116,7 @@ static int take_domain(struct importing *i, const char *domain)
 
 	if (i->domains++ == DOMAINS_MOST)
 		return refuse(i, "there are more than 256 domains");
-	bad = spf_expand(&s, domain, why, sizeof(why));
+	bad = expand(i, &s, domain, why, sizeof(why));
 	if (bad)
 		return i->prefixes > ADDED_MOST ? bad : refuse(i, why);
 	if (i->prefixes > before)
@@ -113,28 +161,28 @@ static int take_file(struct importing *i, FILE *in)
 }
 
 /* Opens a file beside the daemon's socket: its reader has no right to open other people's. */
-static FILE *open_handover(const struct options *o, char path[static 128])
+static FILE *open_handover(const struct options *o)
 {
 	FILE *out;
 	int fd;
 
-	snprintf(path, 128, RUNTIME_FOLDER "/%s/import-XXXXXX", o->instance);
-	fd = mkstemp(path);
+	snprintf(handover, sizeof(handover), RUNTIME_FOLDER "/%s/import-XXXXXX", o->instance);
+	fd = mkstemp(handover);
 	out = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!out)
 		text_complain("%s cannot be made: %s (--dns is root's, and needs a daemon that "
 			      "runs)",
-			      path, strerror(errno));
+			      handover, strerror(errno));
 	if (fd >= 0 && !out) {
 		close(fd);
-		unlink(path);
+		unlink(handover);
 	}
 	return out;
 }
 
 static int import_with_dns(const struct options *o, const char *class, const char *file)
 {
-	char path[128], shown[256];
+	char shown[256];
 	struct importing i = {.file = shown};
 	FILE *in;
 	int status = EXIT_FAILED, bad = file_open(file, &in);
@@ -144,12 +192,13 @@ static int import_with_dns(const struct options *o, const char *class, const cha
 		text_complain("%s cannot be opened: %s", shown, strerror(-bad));
 		return EXIT_FAILED;
 	}
-	i.out = open_handover(o, path);
+	i.out = open_handover(o);
 	if (i.out) {
+		catch_signals();
 		if (!take_file(&i, in))
-			status = class_add(o, class, "file", json_string(path));
+			status = class_add(o, class, "file", json_string(handover));
 		fclose(i.out);
-		unlink(path);
+		unlink(handover);
 	}
 	fclose(in);
 	return status;

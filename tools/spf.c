@@ -12,7 +12,7 @@
 
 struct walk {
 	const struct spf *s;
-	unsigned int lookups, voids, prefixes;
+	unsigned int lookups, voids, prefixes, notes;
 	char *why;
 	size_t size;
 };
@@ -176,19 +176,35 @@ static int take_literal(struct walk *w, const char *domain, const struct term *t
 
 /* --- questions -------------------------------------------------------------------------------- */
 
+/* A name of a record may end with a dot (RFC 7208, section 7.1); it is asked for without. */
+static bool without_dot(const char *name, char bare[static SPF_NAME_MOST])
+{
+	size_t length = strlen(name);
+
+	if (length && name[length - 1] == '.')
+		length--;
+	if (length >= SPF_NAME_MOST)
+		return false;
+	snprintf(bare, SPF_NAME_MOST, "%.*s", (int)length, name);
+	return spf_is_domain(bare);
+}
+
 static int ask(struct walk *w, enum spf_question q, const char *name, struct spf_answer *a)
 {
+	char bare[SPF_NAME_MOST];
 	int error;
 
-	if (!spf_is_domain(name))
+	if (!without_dot(name, bare))
 		return bad(w, -EINVAL, "'%.80s', which an SPF record names, is no domain", name);
 	a->count = 0;
 	a->text[0] = '\0';
-	error = w->s->ask(w->s->data, q, name, a);
+	error = w->s->ask(w->s->data, q, bare, a);
 	if (error == -E2BIG)
-		return bad(w, error, "%s: its DNS answer has more than can be taken", name);
+		return bad(w, error, "%s: its DNS answer has more than can be taken", bare);
+	if (error == -EBADMSG)
+		return bad(w, error, "%s: its DNS answer is not understood", bare);
 	if (error)
-		return bad(w, error, "%s: the name servers do not answer", name);
+		return bad(w, error, "%s: the name servers do not answer", bare);
 	return 0;
 }
 
@@ -267,10 +283,17 @@ static int take_mx(struct walk *w, const char *name, unsigned int v4, unsigned i
 
 static int walk_record(struct walk *w, const char *domain);
 
-static void note(const struct walk *w, const char *domain, const struct term *t, const char *what)
+static void note(struct walk *w, const char *domain, const struct term *t, const char *what)
 {
 	char text[SPF_NAME_MOST + sizeof(t->text) + 128];
 
+	if (w->notes > SPF_NOTES)
+		return;
+	if (w->notes++ == SPF_NOTES) {
+		snprintf(text, sizeof(text), "%s: and more like this", domain);
+		w->s->note(w->s->data, text);
+		return;
+	}
 	snprintf(text, sizeof(text), "%s: '%s' %s", domain, t->text, what);
 	w->s->note(w->s->data, text);
 }
@@ -322,9 +345,20 @@ static int take_mechanism(struct walk *w, const char *domain, const struct term 
 	return take_named(w, domain, t);
 }
 
+/* Where the record goes on, unless `all` ends it: once at most (section 6). */
+static int take_redirect(struct walk *w, const char *domain, const struct term *t,
+			 char redirect[static sizeof(t->text)])
+{
+	if (*redirect || !*t->value)
+		return bad(w, -EINVAL, "%s: its SPF record has '%.80s', which is not understood",
+			   domain, t->text);
+	snprintf(redirect, sizeof(t->text), "%s", t->value);
+	return 0;
+}
+
 static int walk_terms(struct walk *w, const char *domain, const char *text)
 {
-	char redirect[SPF_NAME_MOST + 64] = "";
+	char redirect[sizeof(((struct term *)0)->text)] = "";
 	struct term t;
 	int got, done = 0;
 
@@ -332,7 +366,7 @@ static int walk_terms(struct walk *w, const char *domain, const char *text)
 		if (got < 0)
 			return bad(w, -EINVAL, "%s: its SPF record is not understood", domain);
 		if (t.is_modifier && is(&t, "redirect"))
-			snprintf(redirect, sizeof(redirect), "%s", t.value);
+			done = take_redirect(w, domain, &t, redirect);
 		else if (!t.is_modifier)
 			done = take_mechanism(w, domain, &t);
 	}
@@ -340,6 +374,11 @@ static int walk_terms(struct walk *w, const char *domain, const char *text)
 		return done;
 	if (done || !*redirect)
 		return 0;
+	if (strchr(redirect, '%')) {
+		snprintf(t.text, sizeof(t.text), "redirect=%.256s", redirect);
+		note(w, domain, &t, "depends on the sender, and is left out");
+		return 0;
+	}
 	done = count_lookup(w, domain);
 	return done ? done : walk_record(w, redirect);
 }

@@ -19,6 +19,7 @@
 #define SPF_VOIDS     2	   /* of them, that may find nothing */
 #define SPF_HOSTS     10   /* of one mx */
 #define SPF_PREFIXES  4096 /* of a domain */
+#define SPF_NOTES     20   /* of a domain, that are said */
 #define SPF_WIDEST_V4 8
 #define SPF_WIDEST_V6 16
 #define SPF_TEXT_MOST 8192
@@ -35,7 +36,7 @@ struct spf_answer {
 struct spf {
 	/*
 	 * Returns 0, also when there is none, or -errno: -EAGAIN for no answer now, -E2BIG for one
-	 * that does not fit.
+	 * that does not fit, -EBADMSG for one that is none.
 	 */
 	int (*ask)(void *data, enum spf_question q, const char *name, struct spf_answer *a);
 	/* Takes one prefix, as 192.0.2.0/24. Returns 0 or -errno, which ends the walk. */

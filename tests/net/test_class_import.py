@@ -3,6 +3,7 @@
 
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -40,6 +41,14 @@ odd.test TXT v=spf1 ipv4:192.0.2.1 -all
 void.test TXT v=spf1 a:v1.test a:v2.test a:v3.test -all
 nobody.test TXT v=spf1 -all
 none.test TXT no record of SPF
+dots.test TXT v=spf1 include:plain.test. a:real.test. redirect=dots2.test.
+dots2.test TXT v=spf1 ip4:203.0.113.200 -all
+macro.test TXT v=spf1 ip4:192.0.2.1 redirect=%{d}.macro.test
+redirects.test TXT v=spf1 ip4:192.0.2.1 redirect=plain.test redirect=last.test
+empty.test TXT v=spf1 ip4:192.0.2.1 redirect=
+noisy.test TXT v=spf1 ip4:192.0.2.1 """ + " ".join(["ptr"] * 200) + """ -all
+garbage.test A 192.0.2.1
+garbage.test TXT v=spf1 a:short.test -all
 ten.test TXT v=spf1 """ + " ".join(["include:nobody.test"] * 10) + """ ip4:192.0.2.10 -all
 eleven.test TXT v=spf1 """ + " ".join(["include:nobody.test"] * 11) + """ -all
 long.test TXT v=spf1 """ + " ".join(f"ip4:10.{n}.0.0/16" for n in range(150)) + """ -all
@@ -86,6 +95,11 @@ def reply(zone, question, most):
         at += 1 + question[at]
     kind = struct.unpack("!H", question[at + 1:at + 3])[0]
     name, body = ".".join(labels).lower(), question[12:at + 5]
+    if name == "hang.test":  # cut; by TCP there is no answer
+        return question[:2] + struct.pack("!5H", 0x8380, 1, 0, 0, 0) + body
+    if name == "short.test":  # an address of three bytes
+        return (question[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0) + body + pack_name(name)
+                + struct.pack("!HHIH", A, 1, 60, 3) + b"\xc0\0\2")
     if name.startswith("servfail"):
         return question[:2] + struct.pack("!5H", 0x8182, 1, 0, 0, 0) + body
     found = answers(zone, name, kind)
@@ -101,7 +115,7 @@ def reply(zone, question, most):
 
 def serve(ready, stop):
     """Answers on 127.0.0.1:53, UDP up to 512 bytes and TCP. Returns how often it was asked."""
-    zone, asked = records(), 0
+    zone, asked, held = records(), 0, []
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("127.0.0.1", 53))
     tcp = socket.create_server(("127.0.0.1", 53))
@@ -115,10 +129,15 @@ def serve(ready, stop):
             asked += 1
             udp.sendto(reply(zone, question, 512), peer)
         if tcp in readable:
-            with tcp.accept()[0] as c:
-                size = struct.unpack("!H", c.recv(2, socket.MSG_WAITALL))[0]
-                answer = reply(zone, c.recv(size, socket.MSG_WAITALL), 65535)
-                c.sendall(struct.pack("!H", len(answer)) + answer)
+            c = tcp.accept()[0]
+            size = struct.unpack("!H", c.recv(2, socket.MSG_WAITALL))[0]
+            question = c.recv(size, socket.MSG_WAITALL)
+            if b"\4hang" in question:
+                held.append(c)
+                continue
+            answer = reply(zone, question, 65535)
+            c.sendall(struct.pack("!H", len(answer)) + answer)
+            c.close()
 
 
 def sluice(net, *words):
@@ -162,6 +181,9 @@ def test_class_import_dns(t):
                         ("two.test", "more than one SPF record"),
                         ("loop.test", "more than 10 look-ups"), ("bad.test", "no address"),
                         ("odd.test", "'ipv4:192.0.2.1', which is not understood"),
+                        ("redirects.test", "'redirect=last.test', which is not understood"),
+                        ("empty.test", "'redirect=', which is not understood"),
+                        ("garbage.test", "short.test: its DNS answer is not understood"),
                         ("void.test", "more than 2 are of nothing"),
                         ("nobody.test", "allows nobody"), ("none.test", "has no SPF record"),
                         ("missing.test", "has no SPF record"), ("eleven.test", "10 look-ups"),
@@ -180,8 +202,16 @@ def test_class_import_dns(t):
     done = sluice(net, "class", "import", "known", "--dns", write("list", "long.test\n"))
     t.must(done.returncode == 0, f"by TCP: {done.stdout}{done.stderr}")
     t.equal("of a long record", sum(" known" in line for line in listed(net)), 150)
+    sluice(net, "class", "del", "all")
+    done = sluice(net, "class", "import", "known", "--dns", write("list", "dots.test\nmacro.test\n"))
+    t.equal("of names with a dot at their end, and without a redirect of macros", listed(net),
+            [f"{prefix} known" for prefix in ("192.0.2.0/24", "192.0.2.1/32", "203.0.113.9/32",
+                                              "203.0.113.200/32", "2001:db8:1::/48")])
+    t.check(":2: macro.test: 'redirect=%{d}.macro.test' depends" in done.stderr, done.stderr.strip())
+    done = sluice(net, "class", "import", "known", "--dns", write("list", "noisy.test\n"))
+    t.equal("lines about a record of 200 that cannot be listed", len(done.stderr.splitlines()), 21)
     server.stop()
-    t.between("questions of UDP", server.result(), 60, 200)
+    t.between("questions of UDP", server.result(), 70, 220)
     began = time.monotonic()
     done = sluice(net, "class", "import", "known", "--dns", write("list", "plain.test\n"))
     t.check(done.returncode == 1 and "do not answer" in done.stderr, done.stderr.strip())
@@ -189,3 +219,34 @@ def test_class_import_dns(t):
     gate.end()
     done = sluice(net, "class", "import", "known", "--dns", write("list", "plain.test\n"))
     t.check(done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr.strip())
+
+
+@scenario(limit=90)
+def test_class_import_waits(t):
+    """A name server whose TCP is silent ends a domain after 20 s; a signal leaves nothing behind"""
+    net = Net()
+    kernel.mount(write("resolv.conf", "nameserver 127.0.0.1\n"), "/etc/resolv.conf", None,
+                 kernel.MS_BIND)
+    Child(net.server, serve, ready=True, stop=True)
+    gate = Gate(net, OPEN)
+    gate.start()
+    ours = write("list", "192.0.2.1\nplain.test\nhang.test\n")
+
+    def left():
+        return [name for name in os.listdir(f"{RUN}/default") if name.startswith("import")]
+
+    began = time.monotonic()
+    done = sluice(net, "class", "import", "known", "--dns", ours)
+    t.between("took, in s", time.monotonic() - began, 19, 30)
+    t.check(done.returncode == 1 and "list:3: hang.test: DNS has not told within 20 s" in done.stderr
+            and len(done.stderr.splitlines()) == 1, f"{done.returncode} {done.stderr.strip()}")
+    t.equal("listed, left", (listed(net), left()), ([], []))
+    for how in (signal.SIGINT, signal.SIGTERM):
+        running = subprocess.Popen([SLUICE, "class", "import", "known", "--dns", ours],
+                                   preexec_fn=lambda: enter(net.server))
+        end = time.monotonic() + 10
+        while not left() and time.monotonic() < end:
+            time.sleep(0.01)
+        t.equal("files for the daemon", len(left()), 1)
+        running.send_signal(how)
+        t.equal(f"ended by {how.name}, left", (running.wait(10), left()), (-how, []))
