@@ -99,6 +99,19 @@ static int by_added(const void *a, const void *b)
 			 &((const struct added_entry *)b)->prefix);
 }
 
+/* And each once. */
+static void sort(struct added *a)
+{
+	size_t count = 0;
+
+	if (a->count)
+		qsort(a->entry, a->count, sizeof(*a->entry), by_added);
+	for (size_t i = 0; i < a->count; i++)
+		if (!count || by_added(&a->entry[count - 1], &a->entry[i]))
+			a->entry[count++] = a->entry[i];
+	a->count = count;
+}
+
 int added_join(const struct added *old, struct added *fresh, struct added *out,
 	       struct config_error *err)
 {
@@ -106,8 +119,7 @@ int added_join(const struct added *old, struct added *fresh, struct added *out,
 	int bad = 0;
 
 	*out = (struct added){};
-	if (fresh->count)
-		qsort(fresh->entry, fresh->count, sizeof(*fresh->entry), by_added);
+	sort(fresh);
 	while (!bad && (o < old->count || f < fresh->count)) {
 		int d = o == old->count	    ? 1
 			: f == fresh->count ? -1
@@ -118,9 +130,7 @@ int added_join(const struct added *old, struct added *fresh, struct added *out,
 			continue;
 		}
 		o += !d;
-		if (!f || by_added(&fresh->entry[f - 1], &fresh->entry[f]))
-			bad = added_append(out, &fresh->entry[f], err);
-		f++;
+		bad = added_append(out, &fresh->entry[f++], err);
 	}
 	if (bad)
 		added_free(out);

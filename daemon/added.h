@@ -42,7 +42,10 @@ int added_read_list(struct added *a, const char *path, const struct added_entry 
 /* Appends one. Returns 0, -E2BIG beyond ADDED_MOST or -ENOMEM, with a sentence. */
 int added_append(struct added *a, const struct added_entry *e, struct config_error *err);
 
-/* *out becomes both, sorted; of a prefix in both, the fresh one. Sorts *fresh. */
+/*
+ * *out becomes both, sorted; of a prefix in both, the fresh one. Sorts *fresh, and leaves each
+ * prefix there once.
+ */
 int added_join(const struct added *old, struct added *fresh, struct added *out,
 	       struct config_error *err);
 

@@ -157,7 +157,10 @@ static json_t *del_all(struct daemon *d, struct config_error *err)
 
 	if (put(d, &none, err))
 		return NULL;
-	snprintf(text, sizeof(text), "%zu taken out: all that were added by hand", count);
+	if (count)
+		snprintf(text, sizeof(text), "%zu taken out: all that were added by hand", count);
+	else
+		snprintf(text, sizeof(text), "none was added by hand, so none was taken out");
 	return answer_written(d, text);
 }
 

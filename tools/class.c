@@ -122,8 +122,24 @@ int class_add(const struct options *o, const char *class, const char *name, json
 	return client_tell(o, request);
 }
 
+/* An option that a verb would not heed is not taken: who gives an end relies on it. */
+static int misused_options(const struct options *o, const char *verb)
+{
+	bool import = !strcmp(verb, "import"), adds = import || !strcmp(verb, "add");
+
+	if ((o->for_s || o->comment) && !adds)
+		text_complain("--for and --comment are for class add and class import alone");
+	else if (o->dns && !import)
+		text_complain("--dns is for class import alone");
+	else
+		return EXIT_DONE;
+	return EXIT_USAGE;
+}
+
 int command_class(const struct options *o, int argc, char **argv)
 {
+	if (argc > 1 && misused_options(o, argv[1]))
+		return EXIT_USAGE;
 	if (argc > 1 && !strcmp(argv[1], "list") && argc <= 3)
 		return list(o, argc > 2 ? argv[2] : NULL);
 	if (argc > 1 && !strcmp(argv[1], "load") && (argc == 2 || argc == 4))

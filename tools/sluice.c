@@ -36,8 +36,9 @@ static const struct subcommand {
 	{"tier", command_tier, "[auto|normal|delay,queue,refuse] [--for 10m]",
 	 "shows or forces the set of tiers; auto releases it", true, 1},
 	{"class", command_class,
-	 "list [CLASS] | add CLASS PREFIX... | del PREFIX...|all | import CLASS FILE | load [CLASS FILE]"
-	 " [--dns] [--for T] [--comment TEXT]",
+	 "list [CLASS] | del PREFIX...|all | load [CLASS FILE] | add CLASS PREFIX... | "
+	 "import CLASS FILE [--dns]\n"
+	 "        (add, import: [--for T] [--comment TEXT])",
 	 "shows the lists of prefixes, changes them by hand, or reads their files again", true,
 	 1000},
 	{"hook", command_hook, "--exec CMD [--timeout 10s]",

@@ -69,7 +69,18 @@ def test_class_add(t):
                         "list:3: example.org is a domain")):
         done = gate.sluice("class", *words)
         t.check(done.returncode == 1 and why in done.stderr, done.stderr.strip())
+    # What would not be heeded is not taken.
+    for words in (("list", "--for", "1m"), ("del", "all", "--comment", "x"), ("load", "--for", "1m"),
+                  ("load", "--dns"), ("add", "blocked", "192.0.2.1", "--dns")):
+        done = gate.sluice("class", *words)
+        t.check(done.returncode == 2 and "for class" in done.stderr, done.stderr.strip())
     t.equal("after what was refused", len(listed(gate)), 2)
+    said = [gate.sluice("class", *words).stdout.strip() for words in
+            (("del", "all"), ("add", "known", "192.0.2.1", "192.0.2.1/32", "192.0.2.2"),
+             ("del", "192.0.2.1", "192.0.2.1"), ("del", "all"))]
+    t.equal("how many", said, ["none was added by hand, so none was taken out",
+                               "2 prefixes are now known by hand", "1 taken out",
+                               "1 taken out: all that were added by hand"])
     served.finish()
 
 
