@@ -303,10 +303,11 @@ static uint64_t propose_connections(struct looking *l)
 				   : "this is twice that");
 	o = propose(l, "limits", "connection-burst", "%" PRIu64, burst);
 	o->touched = -1;
-	reason(o,
-	       "In 999 of 1000 minutes the busiest second had at most %u attempts; this is at "
-	       "least twice that, and what the rate lets in within 2 s.",
-	       second);
+	reason(o, "In 999 of 1000 minutes the busiest second had at most %u attempts; %s.", second,
+	       burst == (uint64_t)second * 2 ? "this is twice that"
+	       : burst == 2 * rate	     ? "this is what the rate lets in within 2 s"
+	       : burst == BURST_MOST	     ? "the tables hold no more than this"
+					     : "fewer help nobody");
 	return rate;
 }
 
@@ -318,6 +319,19 @@ struct prefix_rule {
 	uint64_t times, spare; /* of a full bucket: times its burst, and so many more */
 };
 
+/* Which of the bounds it is that a rate or a burst has come to, as part of a sentence. */
+struct bound {
+	uint64_t value;
+	const char *why;
+};
+
+static const char *why_bound(uint64_t value, const struct bound *bounds)
+{
+	while (bounds->why && bounds->value != value)
+		bounds++;
+	return bounds->why ? bounds->why : "fewer than these help nobody";
+}
+
 /* A burst has a second's worth of its rate at least, as the clock moves in ticks. */
 static void propose_prefix(struct looking *l, const struct prefix_rule *r, uint64_t connections)
 {
@@ -325,22 +339,34 @@ static void propose_prefix(struct looking *l, const struct prefix_rule *r, uint6
 	uint64_t least = (r->burst_least + r->spare) * 60 / (refill_s - 1) + 1;
 	uint32_t most = quantile(l, r->most, 10), ten = quantile(l, r->ten, 1);
 	uint64_t rate = within((uint64_t)most * 2, r->rate_least, MINUTE_RATE_MOST), burst;
-	bool floor = rate == r->rate_least;
+	uint64_t bearable;
 	struct suggestion *o;
 
 	rate = rate < least ? least : rate;
 	burst = within((uint64_t)ten * 2, r->burst_least + rate / 60, rate);
-	burst = within(burst, 0, rate * refill_s / 60 - r->spare);
+	bearable = rate * refill_s / 60 - r->spare;
+	burst = within(burst, 0, bearable);
 	o = propose(l, "limits", r->rate_key, "%" PRIu64 "/min", rate);
 	touched_by_prefix(l, r->kind, rate, o);
 	reason(o, "In 99 of 100 minutes the busiest %s had at most %u attempts; %s.", r->name, most,
-	       floor ? "less than this helps nobody" : "this is at least twice that");
+	       why_bound(rate, (const struct bound[]){
+				       {(uint64_t)most * 2, "this is twice that"},
+				       {r->rate_least, "less than these a minute help nobody"},
+				       {MINUTE_RATE_MOST, "no rate is higher"},
+				       {least, "with less the table would forget who still owes"},
+				       {0, NULL},
+			       }));
 	o = propose(l, "limits", r->burst_key, "%" PRIu64, burst);
 	o->touched = -1;
-	reason(o,
-	       "In 999 of 1000 minutes no %s had more than %u within ten seconds; this is twice "
-	       "that, or a floor, or what the rate lets in within a minute.",
-	       r->name, ten);
+	reason(o, "In 999 of 1000 minutes no %s had more than %u within ten seconds; %s.", r->name,
+	       ten,
+	       why_bound(burst,
+			 (const struct bound[]){
+				 {(uint64_t)ten * 2, "this is twice that"},
+				 {rate, "this is what the rate lets in within a minute"},
+				 {bearable, "with more the table would forget who still owes"},
+				 {0, NULL},
+			 }));
 }
 
 static void propose_sessions(struct looking *l)
@@ -356,7 +382,7 @@ static void propose_sessions(struct looking *l)
 	reason(o,
 	       "In 999 of 1000 minutes at most %u sessions were live; %s. What the MTA itself can "
 	       "bear (MaxDaemonChildren, smtpd processes) is not seen here: take the smaller one.",
-	       most, limit == SESSIONS_LEAST ? "this is a floor" : "this is half as many again");
+	       most, limit == SESSIONS_LEAST ? "fewer help nobody" : "this is half as many again");
 }
 
 static void propose_load(struct looking *l, uint32_t cpus)
@@ -376,10 +402,11 @@ static void propose_load(struct looking *l, uint32_t cpus)
 		struct suggestion *o = propose(l, "load", rows[i].key, "%" PRIu64, la);
 
 		touched_by_level(l, load, la * 100, o);
-		reason(o, "In 999 of 1000 minutes the load was at most %u.%02u on %u CPUs; %s%s.",
+		reason(o, "In 999 of 1000 minutes the load was at most %u.%02u on %u CPUs; %s.",
 		       most / 100, most % 100, cpus,
-		       i ? "half as much again as queue-la" : "this is half as much again",
-		       queue == floor && !i ? ", or two for each CPU" : "");
+		       i		? "this is half as much again as queue-la"
+		       : queue == floor ? "this is two for each CPU"
+					: "this is half as much again");
 	}
 }
 

@@ -103,6 +103,14 @@ def test_suggest(t):
     t.check(all(len(line) <= 80 and (not line or line[0] in "#[" or " = " in line)
                 for line in done.stdout.splitlines()), "a config of lines of 80")
     t.equal("lines with a reason", done.stdout.count("# In 99"), 9)
+    reasons = {k: " ".join(p["reason"].split()) for k, p in made.items()}
+    for key, why in (("connection-rate", "less than 2/s helps nobody."),
+                     ("connection-burst", "this is twice that."),
+                     ("source-rate", "had at most 2 attempts; less than these a minute help nobody."),
+                     ("source-burst", "no source had more than 6 within ten seconds; this is twice"),
+                     ("subnet-rate", "had at most 60 attempts; this is twice that."),
+                     ("subnet-burst", "this is what the rate lets in within a minute.")):
+        t.check(why in reasons[key], f"{key}: {reasons[key]}")
     t.check("touched 11.6 % of the attempts, in 60 minutes, most of all at 20"
             in " ".join(done.stdout.replace("\n# ", " ").split()), "the share is said")
     said = accepted(done.stdout)
