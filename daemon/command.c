@@ -229,6 +229,8 @@ char *command_answer(struct daemon *d, const char *text, size_t size)
 	json_decref(request);
 	if (!answer)
 		answer = answer_error(&err);
+	else if (!json_object_get(answer, "shape"))
+		json_object_set_new(answer, "shape", json_integer(1));
 	out = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(answer);
 	return out;

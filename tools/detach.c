@@ -117,7 +117,7 @@ static int remove_pins(const struct options *o)
 			 "no sluiced of the name %s is running, and it was attached nowhere; what "
 			 "it had left in %s/%s is removed",
 			 o->instance, PIN_FOLDER, o->instance);
-	report(o, json_pack("{s:b, s:s}", "ok", 1, "message", said), said);
+	report(o, json_pack("{s:b, s:i, s:s}", "ok", 1, "shape", 1, "message", said), said);
 	return EXIT_DONE;
 }
 

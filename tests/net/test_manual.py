@@ -14,6 +14,7 @@ import time
 from lib.gate import OPEN, SLUICE, SLUICED, TOP, Gate, write
 from lib.scenario import Skip, scenario
 from lib.topology import Net
+from test_suggest import month, put
 
 COMPLETION = os.path.join(TOP, "dist/completion/sluice")
 
@@ -103,6 +104,27 @@ def test_manual(t):
     usage = subprocess.run([SLUICED, "--help"], capture_output=True, text=True, timeout=10).stdout
     t.equal("options that sluiced(8) lacks", set(re.findall(r"^  -([a-z])", usage, flags=re.M)) -
             set(re.findall(r"Fl ([a-z])\b", page("sluiced.8"))), set())
+
+
+@scenario(limit=40)
+def test_manual_json(t):
+    """Every answer in JSON has its shape, and sluice(8) names each of its members"""
+    gate = Gate(Net(), OPEN, classes={"blocked": write("blocked", "192.0.2.0/24\n")})
+    put(month(120, 10))
+    gate.start()
+    text = page("sluice.8")
+    named = set(re.findall(r"^\.Ql (?:\S+ , )*(\S+)", text, flags=re.M)) | {
+        w for line in re.findall(r"^\.Ql (.*)", text, flags=re.M) for w in line.split()}
+    for words in (("status",), ("get", "hold"), ("class", "list"), ("known", "list"), ("suggest",),
+                  ("explain", "192.0.2.1"), ("top", "--once"), ("set", "hold=20s"),
+                  ("mode", "monitor"), ("tier", "auto"), ("class", "add", "known", "192.0.2.1"),
+                  ("reload",), ("detach",)):
+        answer = json.loads(gate.sluice("--json", *words).stdout)
+        rows = [row for value in answer.values() if isinstance(value, list) for row in value
+                if isinstance(row, dict)]
+        members = set(answer) | ({k for row in rows for k in row} if words[0] != "status" else set())
+        t.equal(f"{' '.join(words)}: shape, members that sluice(8) lacks",
+                (answer["shape"], members - named), (1, set()))
 
 
 def displays(name):
