@@ -10,6 +10,8 @@
 #include <string.h>
 
 /* Floors and ceilings: a small site needs no less, and the tables hold no more. */
+#define DAY_MINUTES	   1440
+#define DAYS_LEAST	   5
 #define RATE_LEAST	   2
 #define RATE_MOST	   5000
 #define BURST_LEAST	   10
@@ -120,6 +122,34 @@ static uint32_t quantile(struct looking *l, value_of_fn *value_of, unsigned int 
 		return 0;
 	qsort(c->value, c->count, sizeof(*c->value), by_value);
 	return c->value[(c->count - 1) - c->count * per_mille / 1000];
+}
+
+/*
+ * What half of the days did not exceed, where at least so many were seen: a quarter of an hour of
+ * every day is less than one minute in a hundred, and no storm. 0: too few days.
+ */
+static uint32_t of_every_day(struct looking *l, value_of_fn *value_of)
+{
+	struct column *c = &l->column;
+	uint32_t most = 0, seen = 0;
+
+	c->count = 0;
+	for (size_t i = 0; i < l->minutes; i++) {
+		const struct history_minute *m = minute(l, i), *next = minute(l, i + 1);
+		uint32_t v = value_of(m);
+
+		most = v > most ? v : most;
+		seen++;
+		if (next && next->minute / DAY_MINUTES == m->minute / DAY_MINUTES)
+			continue;
+		if (seen >= DAY_MINUTES / 2)
+			c->value[c->count++] = most;
+		most = seen = 0;
+	}
+	if (c->count < DAYS_LEAST)
+		return 0;
+	qsort(c->value, c->count, sizeof(*c->value), by_value);
+	return c->value[(c->count - 1) / 2];
 }
 
 static uint64_t within(uint64_t n, uint64_t least, uint64_t most)
@@ -287,17 +317,16 @@ static void reason(struct suggestion *o, const char *format, ...)
 /* Returns the rate a second. */
 static uint64_t propose_connections(struct looking *l)
 {
-	uint32_t ten = quantile(l, busiest_ten, 10), second = quantile(l, peak, 1);
+	uint32_t often = quantile(l, busiest_ten, 10), daily = of_every_day(l, busiest_ten);
+	uint32_t ten = daily > often ? daily : often, second = quantile(l, peak, 1);
 	uint64_t rate = within(((uint64_t)ten * 2 + 9) / 10, RATE_LEAST, RATE_MOST);
 	uint64_t burst = within((uint64_t)second * 2, 2 * rate, BURST_MOST);
 	struct suggestion *o = propose(l, "limits", "connection-rate", "%" PRIu64 "/s", rate);
 
 	burst = within(burst, BURST_LEAST, BURST_MOST);
 	touched_by_bucket(l, rate, burst, o);
-	reason(o,
-	       "In 99 of 100 minutes their busiest ten seconds had at most %.1f attempts a second; "
-	       "%s.",
-	       ten / 10.0,
+	reason(o, "%s their busiest ten seconds had at most %.1f attempts a second; %s.",
+	       daily > often ? "On half of the days" : "In 99 of 100 minutes", ten / 10.0,
 	       rate == RATE_LEAST  ? "less than 2/s helps nobody"
 	       : rate == RATE_MOST ? "the tables hold no more than this"
 				   : "this is twice that");

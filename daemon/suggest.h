@@ -4,7 +4,8 @@
  *
  * The rule is the same for all: twice what 99 minutes in a hundred have needed (of bursts 999 in a
  * thousand, of load and sessions 999 in a thousand and half as much again), and never below a floor
- * that small sites live well with. So a storm of a few hours in a month moves no limit, and what it
+ * that small sites live well with. Of all connections it is also twice what half of the days have
+ * needed at their busiest, since what comes every day is no storm. So a storm of a few hours in a month moves no limit, and what it
  * would have met is what `touched` says. Pure.
  */
 #ifndef SUGGEST_H

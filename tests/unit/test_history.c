@@ -262,6 +262,35 @@ static void what_is_busy_every_day_is_let_in(void)
 	history_close(b);
 }
 
+/* Ten minutes of each of seven days, and a storm on three of them: the one is let in, not the other. */
+static void what_comes_daily_is_let_in(void)
+{
+	struct history_book *b = history_open();
+	static struct suggestions s;
+
+	for (uint64_t i = 0; i < 7 * 1440; i++)
+		add_minute(b, START_MIN / 1440 * 1440 + i,
+			   i % 1440 < 10		   ? 20
+			   : i / 1440 > 3 && i % 1440 < 20 ? 300
+							   : 1,
+			   30);
+	CU_ASSERT_EQUAL(suggest_make(b, 4, &s), 0);
+	check_value(&s, "connection-rate", "40/s");
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(of(&s, "connection-rate")->reason,
+		       "On half of the days their busiest ten seconds had at most 20.0 "));
+	CHECK(of(&s, "connection-rate")->touched_minutes == 30, "touched in %u minutes",
+	      of(&s, "connection-rate")->touched_minutes);
+	history_close(b);
+	/* Of fewer days a storm may be half. */
+	b = history_open();
+	for (uint64_t i = 0; i < 4 * 1440; i++)
+		add_minute(b, START_MIN / 1440 * 1440 + i, i % 1440 < 10 ? 20 : 1, 30);
+	CU_ASSERT_EQUAL(suggest_make(b, 4, &s), 0);
+	check_value(&s, "connection-rate", "2/s");
+	history_close(b);
+}
+
 static void too_little_is_said(void)
 {
 	struct history_book *b = history_open();
@@ -328,6 +357,7 @@ void suite_history(void)
 		{"what is damaged is seen", what_is_damaged_is_seen},
 		{"a storm moves no limit", a_storm_moves_no_limit},
 		{"what is busy every day is let in", what_is_busy_every_day_is_let_in},
+		{"what comes daily is let in", what_comes_daily_is_let_in},
 		{"too little is said", too_little_is_said},
 		{"the daemon takes what is proposed", the_daemon_takes_it},
 		CU_TEST_INFO_NULL,
