@@ -81,8 +81,11 @@ static int fail_no_daemon(struct talk *t, int code)
 		snprintf(pins, sizeof(pins),
 			 "whether its filter is still attached cannot be seen: %s", strerror(-err));
 	else if (p.links)
-		snprintf(pins, sizeof(pins),
-			 "the filter is still attached with its static limits, on %s", p.names);
+		snprintf(
+			pins, sizeof(pins),
+			"the filter is still attached with its static limits, on %s, and sluice top "
+			"and sluice explain read its maps",
+			p.names);
 	else if (p.orphans || p.others)
 		snprintf(pins, sizeof(pins),
 			 "its maps are still pinned, but no filter is on an interface that exists");

@@ -66,13 +66,28 @@ static int read_sums(struct pinned *p, struct sums *s, struct config_error *err)
 	return bad ? fail(err, bad, "the map counters cannot be read: %s", strerror(-bad)) : 0;
 }
 
+/* Those that the load had set until the lease ends, or that were set by hand until their end. */
+static json_t *tiers_json(uint32_t tiers)
+{
+	static const struct {
+		uint32_t tier;
+		const char *name;
+	} rows[] = {{TIER_DELAY, "delay"}, {TIER_QUEUE, "queue"}, {TIER_REFUSE, "refuse"}};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (tiers & rows[i].tier)
+			json_array_append_new(list, json_string(rows[i].name));
+	return list;
+}
+
 static json_t *line_json(const struct sums *now, const struct sums *before,
 			 const struct foresee_state *s, int64_t live)
 {
-	json_t *one = json_pack("{s:f, s:f, s:I, s:n, s:I, s:[], s:s}", "ago_s", 0.0, "took_s",
-				(double)BETWEEN_S, "attempts",
-				(json_int_t)(now->attempts - before->attempts), "load", "sessions",
-				(json_int_t)live, "tiers", "mode", name_mode(s->mode));
+	json_t *one = json_pack(
+		"{s:f, s:f, s:I, s:n, s:I, s:o, s:s}", "ago_s", 0.0, "took_s", (double)BETWEEN_S,
+		"attempts", (json_int_t)(now->attempts - before->attempts), "load", "sessions",
+		(json_int_t)live, "tiers", tiers_json(s->tiers), "mode", name_mode(s->mode));
 
 	for (int v = 0; v < VERDICTS; v++)
 		json_object_set_new(
@@ -81,16 +96,19 @@ static json_t *line_json(const struct sums *now, const struct sums *before,
 	return json_pack("[o]", one);
 }
 
-static json_t *missing_json(const char *instance)
+static json_t *missing_json(const char *instance, uint32_t tiers)
 {
 	struct pins p;
 
 	if (pins_look(instance, &p))
 		p = (struct pins){};
-	return json_pack("[s, s, s]", "No sluiced runs: this is read from its pinned maps.",
-			 p.links ? "The filter is attached, with its static limits."
-				 : "No filter is on an interface that exists.",
-			 "Not known: who attempts, the load, and what was before.");
+	return json_pack(
+		"[s, s, s]", "No sluiced runs: this is read from its pinned maps.",
+		!p.links ? "No filter is on an interface that exists."
+		: tiers	 ? "The filter is attached, with its static limits; its tiers have not "
+			   "lapsed yet."
+			 : "The filter is attached, with its static limits.",
+		"Not known: who attempts, the load, and what was before.");
 }
 
 static json_t *answer_of(const char *instance, const struct look *l, const struct attempt *a,
@@ -100,11 +118,11 @@ static json_t *answer_of(const char *instance, const struct look *l, const struc
 	json_t *answer;
 
 	foresee_state(l, a, &s);
-	answer = json_pack("{s:b, s:i, s:s, s:s, s:s, s:I, s:s, s:[], s:n, s:n, s:[], s:[], s:[]}",
+	answer = json_pack("{s:b, s:i, s:s, s:s, s:s, s:I, s:s, s:o, s:n, s:n, s:[], s:[], s:[]}",
 			   "ok", 1, "shape", TOP_SHAPE, "from", "pins", "version", SLUICE_VERSION,
 			   "instance", instance, "time_ms", (json_int_t)time(NULL) * 1000, "mode",
-			   name_mode(s.mode), "tiers", "load", "storm", "wide", "subnets",
-			   "sources");
+			   name_mode(s.mode), "tiers", tiers_json(s.tiers), "load", "storm", "wide",
+			   "subnets", "sources");
 	json_object_set_new(answer, "sessions",
 			    json_pack("{s:I, s:i, s:i}", "live", (json_int_t)l->live.sessions,
 				      "most", (int)l->policy.sessions.most, "pending",
@@ -116,7 +134,7 @@ static json_t *answer_of(const char *instance, const struct look *l, const struc
 			  "debt_ms", (double)s.bucket[FORESEE_GLOBAL].debt_ns / NSEC_PER_MSEC,
 			  "burst_ms", (double)l->policy.global.tau1_ns / NSEC_PER_MSEC));
 	json_object_set_new(answer, "line", line_json(now, before, &s, l->live.sessions));
-	json_object_set_new(answer, "missing", missing_json(instance));
+	json_object_set_new(answer, "missing", missing_json(instance, s.tiers));
 	return answer;
 }
 

@@ -159,6 +159,15 @@ def test_top_lines(t):
     t.check(done.returncode == 0 and "No sluiced runs: this is read from its pinned maps." in
             done.stdout and "Not known: who attempts, the load" in done.stdout, done.stdout)
     t.between("attempts a second from the maps", float(attempts[1]), 30, 60)
+    gate.start()
+    gate.sluice("tier", "queue,refuse")
+    gate.kill()
+    left = top(gate)
+    t.equal("tiers that have not lapsed", (left["tiers"], left["line"][0]["tiers"]),
+            (["queue", "refuse"],) * 2)
+    done = gate.sluice("top", "--once")
+    t.check("tier queue,refuse" in done.stdout and max(map(len, done.stdout.splitlines())) <= 100,
+            f"in words: {done.stdout.splitlines()[0]}")
     done = subprocess.run([SLUICE, "-i", "other", "top"], capture_output=True, text=True)
     t.check(done.returncode == 1 and "no sluiced of the name other" in done.stderr,
             done.stderr.strip())
