@@ -351,7 +351,8 @@ static json_t *answer_set(struct daemon *d, json_t *texts, bool timed)
 			 strerror(-bad));
 	else
 		snprintf(text, sizeof(text), "%s",
-			 timed ? "in force for that time, also when sluiced is started again"
+			 timed ? "in force for that time, also when sluiced is started again; if "
+				 "it does not run at the end, until it does"
 			       : "in force until sluiced is started again");
 	answer = json_pack("{s:b, s:s, s:o, s:O}", "ok", 1, "message", text, "file",
 			   file ? json_string(file) : json_null(), "set", texts);

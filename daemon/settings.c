@@ -99,8 +99,11 @@ static int read_setting(struct settings *s, const char *line, uint64_t now_ns)
 	if (sscanf(line, "%20" SCNu64 " %n", &end_ns, &at) != 1 || !at || !strchr(line + at, '=') ||
 	    strchr("=.", line[at]) || s->count == CONTROL_SETTINGS)
 		return -EBADMSG;
-	if (end_ns <= now_ns)
+	if (end_ns <= now_ns) {
+		log_line("%.512s, set by hand for a time, has ended while sluiced did not run",
+			 line + at);
 		return 0;
+	}
 	s->one[s->count].text = strdup(line + at);
 	s->one[s->count].until_boot_ns = end_ns;
 	return s->one[s->count++].text ? 0 : -ENOMEM;

@@ -84,11 +84,14 @@ def test_set_for_restart(t):
     wait_rate(t, gate, "10000/s", 8)
     t.between("ended after, in s", time.monotonic() - began, 7, 11)
 
-    must_set(t, gate, "connection-rate=50/s", "--for", "1s")
+    said = must_set(t, gate, "connection-rate=50/s", "--for", "1s")
+    t.check("if it does not run at the end, until it does" in said, said.strip())
     gate.end()
     time.sleep(1.1)
     gate.start()
     t.equal("ended while no daemon ran", rate(gate), "10000/s")
+    t.check("limits.connection-rate=50/s, set by hand for a time, has ended while sluiced did not run"
+            in gate.log(), "and that is in the log")
 
 
 @scenario(limit=60)
