@@ -50,6 +50,21 @@ static __always_inline void gate_count(struct counters *c, const struct decision
 }
 
 /*
+ * Would an RST leave without the VLAN tag that the SYN came with, as hardware has taken it off?
+ * Then it would go into another VLAN, and REFUSE acts as DEFER.
+ */
+FRAME_OF_ITS_OWN int gate_loses_tag(const struct xdp_md *ctx, const struct control *c)
+{
+	for (int i = 0; i < UNTAGGED_MOST; i++) {
+		__u32 ifindex = *(volatile const __u32 *)&c->untagged[i];
+
+		if (ifindex == UNTAGGED_EVERY || (ifindex && ifindex == ctx->ingress_ifindex))
+			return 1;
+	}
+	return 0;
+}
+
+/*
  * Judges, counts, and says what to do with the frame. A global function, so that the verifier
  * checks it once by itself and not anew for every shape of frame.
  */
@@ -73,6 +88,8 @@ __noinline int gate_run(struct xdp_md *ctx, struct seen *seen)
 	}
 	st.counters->frames[FRAME_SYN]++;
 	d = gate_judge(&st, &seen->frame.attempt, seen->now_ns);
+	if (d.verdict == VERDICT_REFUSE && gate_loses_tag(ctx, st.control))
+		d.verdict = VERDICT_DEFER;
 	gate_count(st.counters, &d, mode, seen->frame.attempt.family);
 	events_note(st.control, seen, &d, mode);
 	if (mode != MODE_ENFORCE)

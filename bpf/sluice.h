@@ -296,6 +296,9 @@ struct policy {
 	__u8 port_bits[65536 / 8]; /* guarded ports: bit port % 8 of byte port / 8 */
 };
 
+#define UNTAGGED_MOST  14	   /* there was room for so many beside refuse_tat_ns; */
+#define UNTAGGED_EVERY 0xffffffffU /* where there are more: all of them, and all others */
+
 /*
  * The words that change under traffic, each in a cache line of its own, so that the line that
  * every SYN reads (the first) is not the line that every admitted SYN writes (the second).
@@ -315,7 +318,7 @@ struct control {
 	__u64 trusted_tat_ns;
 	__u64 pad2[7];
 	__u64 refuse_tat_ns;
-	__u64 pad3[7];
+	__u32 untagged[UNTAGGED_MOST];	    /* ifindexes where an RST would lose its VLAN tag; 0 */
 	__u32 hold_generic[MAX_INTERFACES]; /* ifindexes where generic XDP sees them again; 0 */
 	__u32 made_qdisc[MAX_INTERFACES]; /* whose clsact qdisc sluiced has made; 0: a free place */
 };

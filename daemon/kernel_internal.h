@@ -21,6 +21,7 @@ struct link {
 	uint32_t changed_from; /* likewise: the enum xdp_mode that it had before; 0: not changed */
 	bool renamed;	       /* the interface has another name now, and the filter still */
 	bool wanted;	       /* named by the config */
+	bool untagged;	       /* an RST would leave it without its VLAN tag */
 	struct tc_hook hook;   /* of HOLD's tc program */
 	bool hook_native;      /* it is the one for native XDP */
 };
@@ -41,6 +42,7 @@ struct kernel {
 	bool inherited;		  /* the policies map was there before us */
 	uint64_t flipped_ns;	  /* when the active index was last changed by us */
 	uint32_t xdp_mode;	  /* of the config: enum xdp_mode */
+	uint32_t vlan_looks;	  /* kernel_tend() looks for VLANs every few times */
 	uint32_t links;
 	struct link link[MAX_INTERFACES];
 	struct kernel_interface list[MAX_INTERFACES];
@@ -54,6 +56,9 @@ int kernel_map_fd(const struct kernel *k, const char *name);
 /* Takes HOLD's tc program off one interface; lets go of all of them, which go on. */
 void kernel_hold_let_go(struct link *l);
 void kernel_hold_release(struct kernel *k);
+
+/* Tells the program where it cannot refuse, as an RST would leave without its VLAN tag. */
+void kernel_tell_vlans(struct kernel *k);
 
 /* Pins every map of this load, in place of pins that it does not share. */
 int kernel_pin_maps(struct kernel *k, struct config_error *err);

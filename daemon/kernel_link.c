@@ -17,7 +17,8 @@
 #include "kernel_internal.h"
 #include "log.h"
 
-#define LINK_PREFIX "link-"
+#define LINK_PREFIX	"link-"
+#define VLAN_LOOK_TICKS 4
 
 static void link_path(const struct kernel *k, const char *interface, char *path, size_t size)
 {
@@ -413,6 +414,7 @@ int kernel_attach(struct kernel *k, const struct config *c, struct config_error 
 		l->changed_from = 0;
 	}
 	drop_unwanted(k);
+	kernel_tell_vlans(k);
 	drop_stale_pins(k);
 	drop_older_abi(k);
 	return 0;
@@ -487,6 +489,9 @@ void kernel_tend(struct kernel *k)
 			tend_pin(k, l);
 		}
 	}
+	/* A list of all devices is asked for: not each second. */
+	if (k->vlan_looks++ % VLAN_LOOK_TICKS == 0)
+		kernel_tell_vlans(k);
 }
 
 uint32_t kernel_interfaces(struct kernel *k, const struct kernel_interface **list)

@@ -173,8 +173,9 @@ static void look_at_interface(json_t *f, const char *name)
 		return;
 	if (n.strips_vlan)
 		find(f, "note", name,
-		     "its hardware may strip VLAN tags: on a tagged port a native RST would go out "
-		     "untagged ('ethtool -K %s rxvlan off' keeps them)",
+		     "its hardware may strip VLAN tags: with VLAN devices on it, who is to be "
+		     "refused is deferred in native mode, as an RST would go out untagged "
+		     "('ethtool -K %s rxvlan off' keeps the tags)",
 		     name);
 	else
 		find(f, "good", name, "VLAN tags stay in the frame");

@@ -174,6 +174,8 @@ struct change {
 	uint64_t drained_ns;	 /* those who wait have left by then */
 	bool tag;		 /* what comes back from it has the source address of the rows */
 	bool native;		 /* and XDP is native here, which sees nothing come back */
+	bool untagged;		 /* hardware takes VLAN tags off here */
+	bool untagged_elsewhere; /* or on another interface */
 	int64_t sessions;	 /* so many are live; -1 is as good as none */
 	uint32_t coming;	 /* and so many attempts of this step are on their way to one */
 	uint32_t lost;		 /* of each step before so many are, and will never arrive */

@@ -303,6 +303,10 @@ static void make_change(const struct change *change)
 		bench.control->hold_until_ns = BENCH_START_NS + change->room_ns;
 	if (change->drained_ns)
 		bench.control->hold_drained_ns = BENCH_START_NS + change->drained_ns;
+	if (change->untagged)
+		bench.control->untagged[UNTAGGED_MOST - 1] = TEST_RUN_IFINDEX;
+	if (change->untagged_elsewhere)
+		bench.control->untagged[0] = TEST_RUN_IFINDEX + 1;
 	if (change->tag) {
 		bench.control->hold_tag = frame_source_mac();
 		bench.control->hold_generic[0] = change->native ? 0 : TEST_RUN_IFINDEX;
