@@ -2,6 +2,7 @@
 #
 #   make             build/sluiced and build/sluice
 #   make check       all rings of tests: unit, packet, net, mta (as root)
+#   make check-kernels   the packet ring and net scenarios in Debian's other kernels, in QEMU
 #   make fuzz        libFuzzer on frames, config and class files, FUZZ_SECONDS=30 each
 #   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
@@ -73,7 +74,7 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz bench-quick bench-record check check-unit check-packet check-net check-mta install lint format format-check clean
+.PHONY: all demo fuzz bench-quick bench-record check check-unit check-packet check-net check-mta check-kernels install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/ $(B)/%.bpf.o
 .DEFAULT_GOAL := all
@@ -176,6 +177,10 @@ $(B)/mta/%: tests/mta/%.c | $(B)/mta/
 check-mta: all $(B)/mta/storm $(B)/mta/flood
 	$(Q)B=$(B) tests/mta/scenarios
 	$(Q)B=$(B) exec tests/mta/run $(MTA_OPTIONS)
+
+# Other kernels, in QEMU: half an hour. KERNELS_OPTIONS='-k 6.1 -r packet' for one and one ring.
+check-kernels: all $(B)/tests/packet
+	$(Q)exec scripts/check-kernels -b $(B) $(KERNELS_OPTIONS)
 
 # --- the demo ---------------------------------------------------------------------------------
 
