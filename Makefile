@@ -178,7 +178,7 @@ check-mta: all $(B)/mta/storm $(B)/mta/flood
 	$(Q)B=$(B) tests/mta/scenarios
 	$(Q)B=$(B) exec tests/mta/run $(MTA_OPTIONS)
 
-# Other kernels, in QEMU: half an hour. KERNELS_OPTIONS='-k 6.1 -r packet' for one and one ring.
+# Other kernels, in QEMU: twenty minutes. KERNELS_OPTIONS='-k 6.1 -r packet' for one and one ring.
 check-kernels: all $(B)/tests/packet
 	$(Q)exec scripts/check-kernels -b $(B) $(KERNELS_OPTIONS)
 

@@ -106,16 +106,21 @@ def judged_refused_held(t, net, interface, xdp_mode):
     t.equal("accepted by the server", len(served.finish()), SENT)
 
 
-@scenario(limit=60)
-def test_bond(t):
-    """Native XDP on a bond: a SYN is judged once, refused by RST, held in its turn"""
-    net = Net()
+def bond(net):
+    """Puts s0 into a bond that has its address."""
     device("bonding", "ip", "-n", "s", "link", "add", "bond0", "type", "bond", "mode",
            "active-backup", "miimon", "100")
     ip("s", "link set s0 down")
     ip("s", "link set s0 master bond0")
     move_addresses("bond0")
     until("the bond is up", lambda: "LOWER_UP" in ip("s", "link show bond0"))
+
+
+@scenario(limit=60)
+def test_bond(t):
+    """Native XDP on a bond: a SYN is judged once, refused by RST, held in its turn"""
+    net = Net()
+    bond(net)
     judged_refused_held(t, net, "bond0", "native")
 
 
@@ -123,13 +128,29 @@ def test_bond(t):
 def test_bond_generic(t):
     """The same in generic mode"""
     net = Net()
-    device("bonding", "ip", "-n", "s", "link", "add", "bond0", "type", "bond", "mode",
-           "active-backup", "miimon", "100")
-    ip("s", "link set s0 down")
-    ip("s", "link set s0 master bond0")
-    move_addresses("bond0")
-    until("the bond is up", lambda: "LOWER_UP" in ip("s", "link show bond0"))
+    bond(net)
     judged_refused_held(t, net, "bond0", "generic")
+
+
+@scenario(limit=60)
+def test_bond_vlan(t):
+    """A VLAN on the bond: what its port sees is deferred instead of refused"""
+    net = Net()
+    bond(net)
+    for namespace, below, address in (("c", "c0", "198.19.7.2"), ("s", "bond0", "198.19.7.1")):
+        device("VLAN devices", "ip", "-n", namespace, "link", "add", f"{below}.7", "link", below,
+               "type", "vlan", "id", "7")
+        ip(namespace, f"link set {below}.7 up")
+        ip(namespace, f"addr add {address}/24 dev {below}.7")
+    ip("s", f"route replace {ROUTES} via 198.19.7.2 dev bond0.7")
+    served = sink(net)
+    gate = Gate(net, limits("100/s", 100), interfaces=("bond0",))
+    gate.start()
+    gate.sluice("tier", "refuse")
+    until("said", lambda: "takes VLAN tags off" in gate.log())
+    t.equal("what the client sees", connect_one(net, 1, "198.19.7.1"), "given-up")
+    t.equal("judged", loads(gate), {"defer": 1})
+    t.equal("accepted by the server", len(served.finish()), 0)
 
 
 def macvlan(t, xdp_mode):
