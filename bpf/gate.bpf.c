@@ -19,15 +19,27 @@ const volatile _Bool test_clock = 0;
 /* What the program does with the frame. */
 enum act { ACT_PASS, ACT_DROP, ACT_RESET, ACT_HOLD };
 
-static __always_inline __u64 gate_clock(const struct xdp_md *ctx)
+/*
+ * The coarse clock, which goes on with the tick, and so with the count of ticks: that is a plain load
+ * where the clock is a call, of a third of what the flood path takes. The kernel counts the tick
+ * before it moves the clock (tick_do_update_jiffies64): who asks in between is a tick late until the
+ * next one.
+ */
+static __always_inline __u64 gate_clock(const struct xdp_md *ctx, struct seen *seen)
 {
+	__u64 tick = bpf_jiffies64();
+
 	if (test_clock) {
 		const __u64 *now_ns = (void *)(long)ctx->data_meta;
 
 		if ((const void *)(now_ns + 1) <= (const void *)(long)ctx->data)
 			return *now_ns;
 	}
-	return bpf_ktime_get_coarse_ns();
+	if (tick != seen->tick) {
+		seen->now_ns = bpf_ktime_get_coarse_ns();
+		seen->tick = tick;
+	}
+	return seen->now_ns;
 }
 
 static __always_inline void gate_count(struct counters *c, const struct decision *d, __u32 mode,
@@ -65,40 +77,63 @@ FRAME_OF_ITS_OWN int gate_loses_tag(const struct xdp_md *ctx, const struct contr
 }
 
 /*
- * Judges, counts, and says what to do with the frame. A global function, so that the verifier
+ * The gates, for all that the flood path does not decide. A global function, so that the verifier
  * checks it once by itself and not anew for every shape of frame.
  */
-__noinline int gate_run(struct xdp_md *ctx, struct seen *seen)
+__noinline int gate_decide_alone(struct xdp_md *ctx, struct seen *seen)
 {
-	struct decision d;
 	struct state st;
-	__u32 mode;
 
 	if (!seen || state_load(&st))
-		return ACT_PASS;
+		return -1;
 	st.packet = ctx;
-	mode = gate_mode(st.policy, seen->now_ns);
-	if (!frame_address_guarded(st.policy, &seen->frame.attempt.dest)) {
-		st.counters->frames[FRAME_OTHER_ADDRESS]++;
+	seen->decision = gate_decide(&st, &seen->frame.attempt, seen->maybe, seen->now_ns);
+	if (seen->decision.verdict == VERDICT_REFUSE && gate_loses_tag(ctx, st.control))
+		seen->decision.verdict = VERDICT_DEFER;
+	return 0;
+}
+
+/* Remembers it; the budget has been asked. */
+__noinline int gate_note_alone(struct seen *seen)
+{
+	struct state st;
+
+	if (!seen || state_load(&st))
+		return -1;
+	return state_note_deferred(&st, &seen->frame.attempt, seen->now_ns);
+}
+
+/* Judges and counts a SYN, and says what to do with it. */
+static __always_inline enum act gate_run(struct xdp_md *ctx, struct state *st, struct seen *seen)
+{
+	__u32 mode = gate_mode(st->policy, seen->now_ns);
+	struct decision *d = &seen->decision;
+
+	if (!frame_address_guarded(st->policy, &seen->frame.attempt.dest)) {
+		st->counters->frames[FRAME_OTHER_ADDRESS]++;
 		return ACT_PASS;
 	}
 	if (mode == MODE_OFF) {
-		st.counters->frames[FRAME_OFF]++;
+		st->counters->frames[FRAME_OFF]++;
 		return ACT_PASS;
 	}
-	st.counters->frames[FRAME_SYN]++;
-	d = gate_judge(&st, &seen->frame.attempt, seen->now_ns);
-	if (d.verdict == VERDICT_REFUSE && gate_loses_tag(ctx, st.control))
-		d.verdict = VERDICT_DEFER;
-	gate_count(st.counters, &d, mode, seen->frame.attempt.family);
-	events_note(st.control, seen, &d, mode);
+	st->counters->frames[FRAME_SYN]++;
+	seen->maybe = state_maybe(st, &seen->frame.attempt, seen->now_ns);
+	if (gate_is_flood(st, seen->maybe, seen->now_ns))
+		*d = gate_flood();
+	else if (gate_decide_alone(ctx, seen))
+		return ACT_PASS;
+	if (d->remember && !state_budget(st, seen->now_ns))
+		gate_note_alone(seen);
+	gate_count(st->counters, d, mode, seen->frame.attempt.family);
+	events_note(st->control, seen, d, mode);
 	if (mode != MODE_ENFORCE)
 		return ACT_PASS;
-	if (d.verdict == VERDICT_REFUSE)
+	if (d->verdict == VERDICT_REFUSE)
 		return ACT_RESET;
-	if (d.paced)
+	if (d->paced)
 		return ACT_HOLD;
-	return d.verdict == VERDICT_DEFER || d.verdict == VERDICT_DROP ? ACT_DROP : ACT_PASS;
+	return d->verdict == VERDICT_DEFER || d->verdict == VERDICT_DROP ? ACT_DROP : ACT_PASS;
 }
 
 FRAME_OF_ITS_OWN int gate_reset(struct xdp_md *ctx, struct counters *c, const struct frame *f)
@@ -115,12 +150,6 @@ FRAME_OF_ITS_OWN int gate_reset(struct xdp_md *ctx, struct counters *c, const st
 		return XDP_DROP;
 	}
 	return XDP_TX;
-}
-
-/* Beside the judge, not below it: the stack of the one is free for the other. Returns a kind. */
-FRAME_OF_ITS_OWN __u32 gate_parse(struct xdp_md *ctx, const struct policy *p, struct frame *f)
-{
-	return frame_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, p, f);
 }
 
 /* Marks the frame for the tc program behind us. Where the driver has no room for it, it passes. */
@@ -174,13 +203,15 @@ static __always_inline int gate_came_back(const struct xdp_md *ctx, const struct
 SEC("xdp")
 int sluice_gate(struct xdp_md *ctx)
 {
-	struct seen *seen = workspace_seen();
+	struct seen *seen;
 	struct state st;
 	__u32 kind;
 
-	if (!seen || state_load(&st))
+	if (state_load_words(&st))
 		return XDP_PASS;
-	kind = gate_parse(ctx, st.policy, &seen->frame);
+	seen = state_seen(&st);
+	kind = frame_parse((void *)(long)ctx->data, (void *)(long)ctx->data_end, st.policy,
+			   &seen->frame);
 	if (kind != FRAME_SYN) {
 		if (kind < FRAME_KINDS)
 			st.counters->frames[kind]++;
@@ -190,14 +221,16 @@ int sluice_gate(struct xdp_md *ctx)
 		st.counters->hold_back++;
 		return XDP_PASS;
 	}
-	seen->now_ns = gate_clock(ctx);
-	switch (gate_run(ctx, seen)) {
+	seen->now_ns = gate_clock(ctx, seen);
+	switch (gate_run(ctx, &st, seen)) {
 	case ACT_RESET:
 		return gate_reset(ctx, st.counters, &seen->frame);
 	case ACT_HOLD:
 		return gate_hold(ctx, st.counters);
 	case ACT_DROP:
 		return XDP_DROP;
+	case ACT_PASS:
+		break;
 	}
 	return XDP_PASS;
 }

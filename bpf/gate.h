@@ -13,15 +13,6 @@
 #include "sluice.h"
 #include "state.h"
 
-struct decision {
-	__u8 verdict;  /* enum verdict */
-	__u8 reason;   /* enum reason */
-	__u8 class;    /* enum class: what the lists say, also of a trusted source over its rate */
-	__u8 again;    /* a retransmit of a remembered attempt */
-	__u8 remember; /* deferred for the first time: its retransmit is to have seniority */
-	__u8 paced;    /* goes through the waiting room: held, or the one that others wait behind */
-};
-
 /* The mode in force: a manual one until its end, else the config's. */
 static __always_inline __u32 gate_mode(const struct policy *p, __u64 now_ns)
 {
@@ -69,11 +60,9 @@ struct tolerance {
 	struct slot subnet, source;
 };
 
-/* What may be owed on the global word. (NULL is never passed; the verifier asks for the check.) */
-VERIFIED_ALONE __u64 gate_may_owe(const struct bucket *global, __u32 rank, int remembered)
+/* What may be owed on the global word. */
+static __always_inline __u64 gate_may_owe(const struct bucket *global, __u32 rank, int remembered)
 {
-	if (!global)
-		return 0;
 	if (rank == CLASS_KNOWN)
 		return global->tau3_ns;
 	return remembered && rank != CLASS_THROTTLED ? global->tau2_ns : global->tau1_ns;
@@ -217,11 +206,10 @@ enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
  * the first that waits is to be spaced from somebody, or it would leave an interval early.
  */
 FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
-				const struct tolerance *t, __u64 fingerprint, __u64 now_ns)
+				const struct tolerance *t, const struct attempt *a, __u64 now_ns)
 {
-	/* The room may be late by an interval; a second of that is waited for anyway. */
-	__u64 late_ns = global->t_ns > HELD_GAP_NS ? global->t_ns - HELD_GAP_NS : 0, coming;
-	__u64 turn_ns = now_ns + gate_wait_ns(t, global), left_ns = 0;
+	__u64 turn_ns = now_ns + gate_wait_ns(t, global), left_ns = 0, late_ns = 0;
+	struct admitted fresh = {.at_ns = now_ns};
 	int turn = TURN_NOW;
 
 	if (t->hold_ns && t->owed_ns + global->t_ns > global->tau1_ns)
@@ -230,11 +218,13 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 		turn = TURN_LATER;
 		left_ns = turn_ns + (global->t_ns < HELD_LATE_NS ? global->t_ns : HELD_LATE_NS);
 	}
-	coming = (__u64)coming_step(turn_ns) << 32 |
-		 (__u32)coming_note(st->live, turn_ns, left_ns, t->rank);
-	if (turn != TURN_NOW)
-		turn_ns += late_ns;
-	state_admit(st, fingerprint, now_ns, turn_ns, turn != TURN_NOW, coming);
+	/* The room may be late by an interval; a second of that is waited for anyway. */
+	if (turn != TURN_NOW && global->t_ns > HELD_GAP_NS)
+		late_ns = global->t_ns - HELD_GAP_NS;
+	fresh.passes = admitted_passes(turn_ns + late_ns, turn != TURN_NOW);
+	fresh.coming = (__u32)coming_note(st->live, turn_ns, left_ns, t->rank);
+	fresh.coming |= (__u64)coming_step(turn_ns) << 32;
+	state_admit(st, a, &fresh);
 	return turn;
 }
 
@@ -247,14 +237,32 @@ static __always_inline __u64 gate_debt_ns(const struct state *st, const struct b
 		.debt_ns;
 }
 
-/* The gates, in their order. */
+/* Has this attempt been here? Asked together: one hash for both tables. */
+struct past {
+	enum replay replay;
+	enum memory memory;
+};
+
+FRAME_OF_ITS_OWN void gate_past(struct state *st, const struct attempt *a, struct past *past,
+				__u64 now_ns)
+{
+	__u64 fingerprint = state_fingerprint(st, a);
+
+	past->replay = state_replay(st, fingerprint, now_ns);
+	if (past->replay == REPLAY_NEW)
+		past->memory = state_recall(st, fingerprint, now_ns);
+}
+
+/* The gates, in their order. maybe: what the presence filter says (state_maybe). */
 static __always_inline struct decision gate_decide(struct state *st, const struct attempt *a,
-						   __u64 fingerprint, __u64 now_ns)
+						   __u32 maybe, __u64 now_ns)
 {
 	const struct policy *p = st->policy;
 	__u32 tiers = gate_tiers(p, st->control, now_ns);
 	const struct bucket *global = tiers & TIER_QUEUE ? &p->global_queue : &p->global;
-	enum class rank = state_rank(st, a, now_ns);
+	enum class rank = maybe & (MAYBE_LISTED | MAYBE_LEARNED) ? state_rank(st, a, maybe, now_ns)
+								 : CLASS_UNKNOWN;
+	struct past past = {.replay = REPLAY_NEW, .memory = MEMORY_NONE};
 	struct decision d = {.class = rank};
 	struct tolerance may;
 	enum memory memory;
@@ -271,7 +279,9 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		rank = CLASS_UNKNOWN;
 	}
 
-	switch (state_replay(st, fingerprint, now_ns)) {
+	if (maybe & MAYBE_SEEN)
+		gate_past(st, a, &past, now_ns);
+	switch (past.replay) {
 	case REPLAY_RETRANSMIT:
 		return gate_decision(d, VERDICT_PASS, REASON_RETRANSMIT);
 	case REPLAY_TOO_MANY:
@@ -288,7 +298,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	if (tiers & TIER_REFUSE)
 		return gate_refuse(st, d, REASON_LOAD, now_ns);
 
-	memory = state_recall(st, fingerprint, now_ns);
+	memory = past.memory;
 	d.again = memory == MEMORY_REMEMBERED;
 
 	room = p->sessions.most ? sessions_room(&p->sessions, st->live, rank == CLASS_KNOWN, now_ns)
@@ -316,7 +326,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 
 	/* Without a place to remember it in, a newcomer would wait for ever: the gate is skipped. */
 	if ((tiers & TIER_DELAY) && rank != CLASS_KNOWN && memory != MEMORY_REMEMBERED) {
-		if (memory == MEMORY_YOUNG || !state_remember(st, fingerprint, now_ns))
+		if (memory == MEMORY_YOUNG || !state_remember(st, a, now_ns))
 			return gate_decision(d, VERDICT_DEFER, REASON_FIRST_TIME);
 		memory = MEMORY_YOUNG; /* asked once: no deferral below asks again */
 	}
@@ -348,7 +358,7 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 		return gate_defer(d, reason, memory);
 	if (p->sessions.per_source)
 		state_coming_of_source(st, a, now_ns + gate_wait_ns(&may, global));
-	switch (gate_admit(st, global, &may, fingerprint, now_ns)) {
+	switch (gate_admit(st, global, &may, a, now_ns)) {
 	case TURN_LATER:
 		hold_count(st->counters, gate_wait_ns(&may, global));
 		d.paced = 1;
@@ -363,43 +373,51 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 /*
  * The flood path: no first SYN finds room, no gate refuses, and this is certainly the first of
  * somebody that we know nothing of. gate_decide() would come to the same verdict and reason, by
- * look-ups in tables that are cold in a flood. Returns 1 if so.
+ * more calls. Returns 1 if so.
  */
-FRAME_OF_ITS_OWN int gate_is_flood(struct state *st, const struct attempt *a, __u64 fingerprint,
-				   __u64 now_ns)
+static __always_inline int gate_is_flood(const struct state *st, __u32 maybe, __u64 now_ns)
 {
 	const struct policy *p = st->policy;
 	__u32 tiers = gate_tiers(p, st->control, now_ns);
 	const struct bucket *global = tiers & TIER_QUEUE ? &p->global_queue : &p->global;
+	const struct live *live;
+	__u64 debt_ns;
 
-	if (gate_debt_ns(st, global, now_ns) <=
-	    global->tau1_ns + gate_hold_ns(p, st->control, global, now_ns))
+	if (maybe || tiers & TIER_REFUSE)
 		return 0;
-	if (tiers & TIER_REFUSE)
+	debt_ns = gate_debt_ns(st, global, now_ns);
+	if (debt_ns <= global->tau1_ns ||
+	    debt_ns <= global->tau1_ns + gate_hold_ns(p, st->control, global, now_ns))
 		return 0;
-	if (p->sessions.most &&
-	    *(volatile const __s64 *)&st->live->sessions >= (__s64)p->sessions.most_unknown)
-		return 0;
-	return state_is_nobody(st, a, fingerprint, now_ns);
+	if (!p->sessions.most)
+		return 1;
+	live = state_live(st);
+	return live && *(volatile const __s64 *)&live->sessions < (__s64)p->sessions.most_unknown;
+}
+
+/* What the flood path decides. */
+static __always_inline struct decision gate_flood(void)
+{
+	return (struct decision){.class = CLASS_UNKNOWN,
+				 .verdict = VERDICT_DEFER,
+				 .reason = REASON_CONNECTION_RATE,
+				 .remember = 1};
 }
 
 /*
  * Judges one SYN to a guarded port and address, now. Charges what it admits, remembers what it
  * defers, and counts what went wrong on the way; the decision itself is the caller's to count
- * and to act on.
+ * and to act on. (In the kernel gate.bpf.c does this, the decision in a function by itself.)
  */
 static __always_inline struct decision gate_judge(struct state *st, const struct attempt *a,
 						  __u64 now_ns)
 {
-	__u64 fingerprint = state_fingerprint(st, a);
-	struct decision d = {.verdict = VERDICT_DEFER, .reason = REASON_CONNECTION_RATE};
+	__u32 maybe = state_maybe(st, a, now_ns);
+	struct decision d =
+		gate_is_flood(st, maybe, now_ns) ? gate_flood() : gate_decide(st, a, maybe, now_ns);
 
-	if (gate_is_flood(st, a, fingerprint, now_ns))
-		d.remember = 1;
-	else
-		d = gate_decide(st, a, fingerprint, now_ns);
 	if (d.remember)
-		state_remember(st, fingerprint, now_ns);
+		state_remember(st, a, now_ns);
 	return d;
 }
 

@@ -50,10 +50,14 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
-/* What the parser hands to the judge. */
+/* What the parser hands to the judge, and he back. */
 struct seen {
 	struct frame frame;
 	__u64 now_ns;
+	__u64 tick;  /* in which the clock was read */
+	__u32 maybe; /* MAYBE_: who it may be */
+	__u32 pad;
+	struct decision decision;
 };
 
 /*
@@ -62,7 +66,7 @@ struct seen {
  * CPU at a time.
  */
 struct workspace {
-	__u64 remember_tat_ns;
+	__u64 remember_tat_ns; /* the first: state_seen() */
 	struct seen seen;
 };
 
@@ -193,17 +197,16 @@ struct state {
 	void *packet; /* the XDP context: whose network namespace is asked for the listener */
 };
 
-/* The place for the SYN at hand on this CPU; NULL never happens. */
-static __always_inline struct seen *workspace_seen(void)
+static __always_inline struct live *state_live(const struct state *st)
 {
 	__u32 zero = 0;
-	struct workspace *mine = bpf_map_lookup_elem(&workspaces, &zero);
 
-	return mine ? &mine->seen : NULL;
+	(void)st; /* the maps are global here */
+	return bpf_map_lookup_elem(&live, &zero);
 }
 
-/* Fills the state of this CPU. Returns 0, or -1 (then nothing can be judged: fail open). */
-static __always_inline int state_load(struct state *st)
+/* Fills the state of this CPU but for live. Returns 0, or -1: nothing can be judged (fail open). */
+static __always_inline int state_load_words(struct state *st)
 {
 	struct workspace *mine;
 	__u32 zero = 0, active;
@@ -214,13 +217,28 @@ static __always_inline int state_load(struct state *st)
 	st->remember_tat_ns = &mine->remember_tat_ns;
 	st->control = bpf_map_lookup_elem(&control, &zero);
 	st->counters = bpf_map_lookup_elem(&counters, &zero);
-	st->live = bpf_map_lookup_elem(&live, &zero);
+	st->live = NULL;
 	st->packet = NULL;
-	if (!st->control || !st->counters || !st->live)
+	if (!st->control || !st->counters)
 		return -1;
 	active = *(volatile __u32 *)&st->control->active & 1;
 	st->policy = bpf_map_lookup_elem(&policies, &active);
 	return st->policy ? 0 : -1;
+}
+
+/* All of it, likewise. */
+static __always_inline int state_load(struct state *st)
+{
+	if (state_load_words(st))
+		return -1;
+	st->live = state_live(st);
+	return st->live ? 0 : -1;
+}
+
+/* The place for the SYN at hand, of the workspace that the state was filled from. */
+static __always_inline struct seen *state_seen(const struct state *st)
+{
+	return &((struct workspace *)st->remember_tat_ns)->seen;
 }
 
 static __always_inline void *state_find(struct state *st, enum table table, const void *key)

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI 2
+#define SLUICE_ABI 3
 
 #ifndef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
@@ -28,6 +28,16 @@
 #define VERIFIED_ALONE __attribute__((__noinline__))
 #else
 #define VERIFIED_ALONE static inline
+#endif
+
+/*
+ * A function with a stack frame of its own: the kernel's stack is short, and what a look-up needs is
+ * needed by nobody behind it. A call costs some ns: the flood path makes none for IPv4.
+ */
+#ifdef __bpf__
+#define FRAME_OF_ITS_OWN static __attribute__((__noinline__, __unused__))
+#else
+#define FRAME_OF_ITS_OWN static inline
 #endif
 
 #define NSEC_PER_SEC  1000000000ULL
@@ -46,10 +56,11 @@
 #define HELD_GAP_NS	 NSEC_PER_SEC /* a SYN that was held passes again so long after its turn */
 
 /*
- * CPUs read the coarse clock up to one tick apart (10 ms with HZ=100, the slowest): a debt that is
- * so much above the most that a policy can owe may still be its own.
+ * CPUs read the coarse clock up to two ticks apart (20 ms with HZ=100, the slowest): one as it moves,
+ * and one more where a CPU keeps what it has read for a tick (gate.bpf.c). A debt that is so much
+ * above the most that a policy can owe may still be its own.
  */
-#define CLOCK_APART_NS (10 * NSEC_PER_MSEC)
+#define CLOCK_APART_NS (20 * NSEC_PER_MSEC)
 
 /* One slot charged by a throttled source costs this many of an unknown one's. */
 #define THROTTLED_COST 10
@@ -87,11 +98,10 @@
 #define HELD_LATE_NS NSEC_PER_SEC
 
 /* What is present (presence.h): attempts by stretches of 69 s, longer than any is remembered. */
-#define PRESENCE_SHIFT	      36
-#define PRESENCE_WORDS	      32768 /* a power of two */
-#define PRESENCE_BITS	      48    /* of a word */
-#define PRESENCE_SOURCE_BITS  20    /* a million bits of sources */
-#define PRESENCE_SOURCE_WORDS ((1U << PRESENCE_SOURCE_BITS) / 64)
+#define PRESENCE_SHIFT	 36
+#define PRESENCE_WORDS	 65536 /* a power of two: full, at 4,000 noted a second, 4 % seem noted */
+#define PRESENCE_BITS	 48    /* of a word */
+#define PRESENCE_SOURCES 32768 /* a power of two: with 100,000 listed 1.5 % seem listed */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define PRESENCE_MASK_V4 0x00ffffffU
 #define PRESENCE_MASK_V6 0x0000ffffffffffffULL
@@ -236,6 +246,16 @@ struct attempt {
 	__u32 family; /* enum family */
 };
 
+/* What the gate decides about one. */
+struct decision {
+	__u8 verdict;  /* enum verdict */
+	__u8 reason;   /* enum reason */
+	__u8 class;    /* enum class: what the lists say, also of a trusted source over its rate */
+	__u8 again;    /* a retransmit of a remembered attempt */
+	__u8 remember; /* deferred for the first time: its retransmit is to have seniority */
+	__u8 paced;    /* goes through the waiting room: held, or the one that others wait behind */
+};
+
 /*
  * One token bucket's parameters; the state is a word of its own (gcra.h). The three tolerances
  * are cumulative: see policy.c, which makes them from a rate and the bursts.
@@ -311,12 +331,13 @@ struct control {
 	__u64 hold_until_ns; /* the waiting room stands, as of now until then; 0: nothing is held */
 	__u64 hold_drained_ns; /* what waited when the rate was last lowered has left by then */
 	__u64 hold_tag;	       /* the source address of frames that come back, in memory order */
-	__u32 hold_ifindex;    /* of the waiting room; 0: there is none */
+	__u32 present;	       /* columns of the presence filter where anybody is at all */
 	__u32 events_share;    /* of SYNs a CPU and window that are told of (events.h); 0: none */
 	__u64 global_tat_ns;
 	__u64 pad1[7];
 	__u64 trusted_tat_ns;
-	__u64 pad2[7];
+	__u32 hold_ifindex; /* of the waiting room; 0: there is none */
+	__u32 pad2[13];
 	__u64 refuse_tat_ns;
 	__u32 untagged[UNTAGGED_MOST];	    /* ifindexes where an RST would lose its VLAN tag; 0 */
 	__u32 hold_generic[MAX_INTERFACES]; /* ifindexes where generic XDP sees them again; 0 */
@@ -371,11 +392,18 @@ struct live {
 	__u64 held[HELD_RING];	 /* in the waiting room, by the step of their turn */
 };
 
+/* The columns of sources in the presence filter; in control.present is a bit for each. */
+#define PRESENCE_LISTED(slot) ((slot)&1) /* by class slot */
+#define PRESENCE_LEARNED      2
+
 /* Who may be known; a bit that is not set is a sure no. */
 struct presence {
-	__u64 attempt[2][PRESENCE_WORDS];	/* admitted or deferred */
-	__u64 listed[2][PRESENCE_SOURCE_WORDS]; /* by class slot; written by the daemon, */
-	__u64 learned[PRESENCE_SOURCE_WORDS];	/* before what they stand for is there */
+	struct presence_attempt {
+		__u64 word[2]; /* admitted or deferred, by even and odd stretch */
+	} attempt[PRESENCE_WORDS];
+	struct presence_source {
+		__u64 column[4]; /* written by the daemon, before what it stands for is there */
+	} source[PRESENCE_SOURCES];
 };
 
 /* A source that was learned, or marked: what it is worth until when, where no list names it. */

@@ -10,6 +10,8 @@
  *	state_add(st, table, key, value)	0, or not 0: the key exists, or no room; it never
  *					overwrites
  *	state_class(st, attempt)		the class that the lists give the source
+ *	state_live(st)		the live sessions; also where st->live is not filled yet
+ *	state_presence(st)	the presence filter; NULL: it is off
  *	state_backlog(st, attempt, backlog)	0, or -1: no listener is to be found
  *
  * and this file builds everything else from those, once for both.
@@ -23,16 +25,6 @@
 #include "sessions.h"
 #include "siphash.h"
 #include "sluice.h"
-
-/*
- * A look-up with a stack frame of its own: the kernel's stack is short, and what a look-up needs
- * is needed by nobody behind it.
- */
-#ifdef __bpf__
-#define FRAME_OF_ITS_OWN static __attribute__((__noinline__, __unused__))
-#else
-#define FRAME_OF_ITS_OWN static inline
-#endif
 
 /* Identity of an attempt: source, destination, ports, ISN, under the seed of this load. */
 static __always_inline __u64 attempt_fingerprint(const __u64 seed[2], const struct attempt *a)
@@ -54,10 +46,13 @@ static __always_inline __u64 attempt_fingerprint(const __u64 seed[2], const stru
 	return siphash_end(&s, 5);
 }
 
-static __always_inline __u64 state_fingerprint(const struct state *st, const struct attempt *a)
+/* A macro of that name stands for it where the fingerprint is known already. */
+#ifndef state_fingerprint
+FRAME_OF_ITS_OWN __u64 state_fingerprint(const struct state *st, const struct attempt *a)
 {
 	return attempt_fingerprint(st->control->seed, a);
 }
+#endif
 
 static __always_inline void state_prefix_key(struct prefix_key *key, const union addr *a,
 					     const struct prefix *p)
@@ -90,8 +85,8 @@ static __always_inline int state_charge(struct state *st, __u64 *word, const str
 }
 
 /* A charge of T within tau1: the buckets that have one tolerance for all. */
-static __always_inline int state_charge_plain(struct state *st, __u64 *word, const struct bucket *b,
-					      __u64 now_ns)
+FRAME_OF_ITS_OWN int state_charge_plain(struct state *st, __u64 *word, const struct bucket *b,
+					__u64 now_ns)
 {
 	struct gcra_op op = {.now_ns = now_ns, .cost_ns = b->t_ns, .tau_ns = b->tau1_ns};
 
@@ -109,35 +104,49 @@ static __always_inline __u64 state_age(__u64 noted_ns, __u64 now_ns)
 
 /* --- who is certainly nobody ----------------------------------------------------------------- */
 
-/*
- * Is there certainly nobody of this source listed or learned, and is this attempt certainly new?
- * Asked while the global word denies every first SYN.
- */
-FRAME_OF_ITS_OWN int state_is_nobody(struct state *st, const struct attempt *a, __u64 fingerprint,
-				     __u64 now_ns)
-{
-	const struct policy *policy = st->policy;
-	struct presence *p = state_presence(st);
-	__u64 seed = st->control->seed[1];
-	struct prefix_key key;
+/* What the presence filter cannot rule out: each that is missing is a sure no. */
+#define MAYBE_SEEN    1U /* this very attempt has been admitted or deferred */
+#define MAYBE_LISTED  2U /* a class list has the source */
+#define MAYBE_LEARNED 4U /* it was learned, or marked */
+#define MAYBE_ALL     (MAYBE_SEEN | MAYBE_LISTED | MAYBE_LEARNED)
 
-	if (!p || presence_maybe(p, fingerprint, now_ns))
-		return 0;
-	if (presence_has(p->listed[policy->class_slot & 1], presence_source(&a->source, seed)))
-		return 0;
-	state_slot_key(st, TABLE_LEARNED, a, &key);
-	return !presence_has(p->learned, presence_source(&key.addr, seed));
+/*
+ * Who may this be? Returns a set of MAYBE_; without the filter all of it. Where nobody is listed or
+ * learned, which is most of the time, the sources' part is not looked at.
+ */
+static __always_inline __u32 state_maybe(struct state *st, const struct attempt *a, __u64 now_ns)
+{
+	__u32 present = *(volatile const __u32 *)&st->control->present, maybe = 0;
+	const __u64 *seed = st->control->seed;
+	__u32 slot = PRESENCE_LISTED(st->policy->class_slot);
+	struct presence *p = state_presence(st);
+
+	if (!p)
+		return MAYBE_ALL;
+	if (present & (1U << slot | 1U << PRESENCE_LEARNED)) {
+		__u64 source = presence_source(&a->source, seed[1]);
+		__u64 bits = presence_source_bits(source);
+		const struct presence_source *at = presence_source_at(p, source);
+
+		if (!(bits & ~at->column[slot]))
+			maybe |= MAYBE_LISTED;
+		if (!(bits & ~at->column[PRESENCE_LEARNED]))
+			maybe |= MAYBE_LEARNED;
+	}
+	if (presence_maybe(p, presence_attempt(a, seed), now_ns))
+		maybe |= MAYBE_SEEN;
+	return maybe;
 }
 
-/* Notes that an attempt is in a table. One that cannot be noted is judged as new in a flood. */
-static __always_inline void state_note_presence(struct state *st, __u64 fingerprint, __u64 now_ns)
+/* Notes that an attempt is in a table, before it is. */
+FRAME_OF_ITS_OWN void state_note_presence(struct state *st, const struct attempt *a, __u64 now_ns)
 {
+	__u64 attempt = presence_attempt(a, st->control->seed);
 	struct presence *p = state_presence(st);
 	__u64 stretch = presence_stretch(now_ns);
 
 	if (p)
-		presence_set(presence_word(p, stretch, fingerprint), stretch,
-			     presence_bit(fingerprint));
+		presence_set(presence_word(p, stretch, attempt), stretch, presence_bits(attempt));
 }
 
 /* --- the attempts that were admitted ------------------------------------------------------- */
@@ -189,29 +198,30 @@ static __always_inline enum replay state_replay(struct state *st, __u64 fingerpr
 	return REPLAY_RETRANSMIT;
 }
 
-/*
- * Notes an attempt that is admitted: now, or in its turn if it goes through the waiting room.
- * coming: its step, and ADMITTED_ below it.
- */
-static __always_inline void state_admit(struct state *st, __u64 fingerprint, __u64 now_ns,
-					__u64 turn_ns, int paced, __u64 coming)
+/* What is noted of an attempt that passes then for the first time, through the waiting room or not. */
+static __always_inline __u64 admitted_passes(__u64 pass_ns, int paced)
 {
-	struct admitted fresh = {.at_ns = now_ns,
-				 .passes = REPLAY_TIME(turn_ns) | (paced ? REPLAY_HELD : 0),
-				 .coming = coming};
+	return REPLAY_TIME(pass_ns) | (paced ? REPLAY_HELD : 0);
+}
+
+/* Notes an attempt that is admitted. */
+static __always_inline void state_admit(struct state *st, const struct attempt *a,
+					const struct admitted *fresh)
+{
+	__u64 fingerprint = state_fingerprint(st, a);
 	struct admitted *seen;
 
-	state_note_presence(st, fingerprint, now_ns);
-	if (!state_add(st, TABLE_ADMITTED, &fingerprint, &fresh))
+	state_note_presence(st, a, fresh->at_ns);
+	if (!state_add(st, TABLE_ADMITTED, &fingerprint, fresh))
 		return;
 	seen = state_find(st, TABLE_ADMITTED, &fingerprint);
 	if (!seen) {
 		st->counters->insert_failed++;
 		return;
 	}
-	seen->at_ns = fresh.at_ns; /* an expired entry of the same attempt begins anew */
-	seen->passes = fresh.passes;
-	seen->coming = fresh.coming;
+	seen->at_ns = fresh->at_ns; /* an expired entry of the same attempt begins anew */
+	seen->passes = fresh->passes;
+	seen->coming = fresh->coming;
 }
 
 /* --- the attempts that were deferred ------------------------------------------------------- */
@@ -234,19 +244,13 @@ static __always_inline enum memory state_recall(struct state *st, __u64 fingerpr
 	return memory_of_age(since_ns ? state_age(*since_ns, now_ns) : ~0ULL);
 }
 
-/*
- * Remembers a deferred attempt, within this CPU's share of the budget, so that a flood makes
- * nothing expensive. Returns 0, or -1 when it is not remembered.
- */
-static __always_inline int state_remember(struct state *st, __u64 fingerprint, __u64 now_ns)
+/* Notes a deferred attempt. Returns 0, or -1 when the table has no room for it. */
+FRAME_OF_ITS_OWN int state_note_deferred(struct state *st, const struct attempt *a, __u64 now_ns)
 {
+	__u64 fingerprint = state_fingerprint(st, a);
 	__u64 *since_ns;
 
-	if (state_charge_plain(st, st->remember_tat_ns, &st->policy->remember, now_ns)) {
-		st->counters->remember_over++;
-		return -1;
-	}
-	state_note_presence(st, fingerprint, now_ns);
+	state_note_presence(st, a, now_ns);
 	if (!state_add(st, TABLE_DEFERRED, &fingerprint, &now_ns))
 		return 0;
 	since_ns = state_find(st, TABLE_DEFERRED, &fingerprint);
@@ -258,16 +262,42 @@ static __always_inline int state_remember(struct state *st, __u64 fingerprint, _
 	return 0;
 }
 
+/*
+ * Takes one from this CPU's share of the remembering budget, so that a flood makes nothing
+ * expensive. Returns 0, or -1: it is spent. The word is this CPU's alone: what a look allows, no
+ * other can have taken meanwhile.
+ */
+static __always_inline int state_budget(struct state *st, __u64 now_ns)
+{
+	const struct bucket *b = &st->policy->remember;
+	struct gcra_view v = gcra_look(*st->remember_tat_ns, now_ns, b, b->tau1_ns);
+
+	if (v.debt_ns > b->tau1_ns) {
+		st->counters->remember_over++;
+		return -1;
+	}
+	st->counters->word_repaired += v.repaired;
+	*st->remember_tat_ns = v.base_ns + b->t_ns;
+	return 0;
+}
+
+/* Remembers a deferred attempt, within the budget. Returns 0, or -1 when it is not remembered. */
+static __always_inline int state_remember(struct state *st, const struct attempt *a, __u64 now_ns)
+{
+	return state_budget(st, now_ns) ?: state_note_deferred(st, a, now_ns);
+}
+
 /* --- what a source was learned to be, and what it holds ------------------------------------- */
 
 /* The lists say what a source is; where they say nothing, what was learned of it. */
-FRAME_OF_ITS_OWN __u32 state_rank(struct state *st, const struct attempt *a, __u64 now_ns)
+FRAME_OF_ITS_OWN __u32 state_rank(struct state *st, const struct attempt *a, __u32 maybe,
+				  __u64 now_ns)
 {
-	__u32 rank = state_class(st, a);
+	__u32 rank = maybe & MAYBE_LISTED ? state_class(st, a) : CLASS_UNKNOWN;
 	const struct learned *l;
 	struct prefix_key key;
 
-	if (rank != CLASS_UNKNOWN)
+	if (rank != CLASS_UNKNOWN || !(maybe & MAYBE_LEARNED))
 		return rank;
 	state_slot_key(st, TABLE_LEARNED, a, &key);
 	l = state_find(st, TABLE_LEARNED, &key);

@@ -178,6 +178,11 @@ static inline __u32 state_class(struct state *st, const struct attempt *a)
 	return best ? best->class : CLASS_UNKNOWN;
 }
 
+static inline struct live *state_live(const struct state *st)
+{
+	return st->live;
+}
+
 static inline struct presence *state_presence(struct state *st)
 {
 	return st->presence;

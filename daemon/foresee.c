@@ -177,7 +177,7 @@ void foresee_state(const struct look *l, const struct attempt *a, struct foresee
 	if (!f)
 		return;
 	global = s->tiers & TIER_QUEUE ? &p->global_queue : &p->global;
-	s->class = state_rank(&f->st, a, l->now_ns);
+	s->class = state_rank(&f->st, a, MAYBE_ALL, l->now_ns);
 	rank = s->class == CLASS_TRUSTED ? CLASS_UNKNOWN : s->class;
 	s->pressure =
 		gcra_look(l->control.global_tat_ns, l->now_ns, global, global->tau1_ns).debt_ns >

@@ -604,6 +604,14 @@ static int fill_tries(const struct class_list *list, int v4, int v6)
 	return bad;
 }
 
+void kernel_present(struct kernel *k, int column, bool anybody)
+{
+	if (anybody)
+		__atomic_fetch_or(&k->control->present, 1U << column, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&k->control->present, ~(1U << column), __ATOMIC_RELEASE);
+}
+
 int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t slot,
 		       struct config_error *err)
 {
@@ -619,7 +627,8 @@ int kernel_classes_set(struct kernel *k, const struct class_list *list, uint32_t
 	if (!bad)
 		bad = bpf_map_update_elem(bpf_map__fd(k->program->maps.classes_v6), &slot, &v6, 0);
 	if (!bad) {
-		listed_fill(k->presence->listed[slot & 1], list, k->control->seed[1]);
+		listed_fill(k->presence, slot, list, k->control->seed[1]);
+		kernel_present(k, PRESENCE_LISTED(slot), list->count);
 		keep_trie(&k->trie_fd[slot & 1][FAMILY_V4], v4);
 		keep_trie(&k->trie_fd[slot & 1][FAMILY_V6], v6);
 		return 0;

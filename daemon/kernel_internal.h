@@ -50,6 +50,9 @@ struct kernel {
 
 int kernel_program_fd(const struct kernel *k);
 
+/* Is anybody in this column of the presence filter? Said before anybody is. */
+void kernel_present(struct kernel *k, int column, bool anybody);
+
 /* Of a map of the gate, by its name; -1: there is none. */
 int kernel_map_fd(const struct kernel *k, const char *name);
 

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "kernel_internal.h"
+#include "listed.h"
 #include "log.h"
-#include "presence.h"
 
 #include "banner.skel.h"
 #include "gate.skel.h"
@@ -407,11 +407,8 @@ int kernel_learned_set(struct kernel *k, const struct prefix_key *key, const str
 	int fd = bpf_map__fd(k->program->maps.learned), bad;
 
 	if (l->class != CLASS_UNKNOWN) {
-		uint64_t bit = presence_source(&key->addr, k->control->seed[1]);
-
-		/* Never taken back before the next load: one too many costs a look-up. */
-		__atomic_fetch_or(&k->presence->learned[bit / 64], 1ULL << bit % 64,
-				  __ATOMIC_RELEASE);
+		listed_learn(k->presence, key, k->control->seed[1]);
+		kernel_present(k, PRESENCE_LEARNED, true);
 		return bpf_map_update_elem(fd, key, l, BPF_ANY);
 	}
 	bad = bpf_map_delete_elem(fd, key);

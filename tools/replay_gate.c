@@ -93,15 +93,8 @@ static __always_inline int state_add(struct state *st, enum table table, const v
 }
 
 /* Who asks the gate knows the fingerprint already: it is the same for all SYNs of an attempt. */
-#define state_fingerprint plain_state_fingerprint
+#define state_fingerprint(st, a) ((void)(a), ((const struct replay_gate *)(st))->fingerprint)
 #include "state.h"
-#undef state_fingerprint
-
-static __always_inline __u64 state_fingerprint(const struct state *st, const struct attempt *a)
-{
-	(void)a;
-	return ((const struct replay_gate *)st)->fingerprint;
-}
 
 #include "gate.h"
 
@@ -167,8 +160,8 @@ int replay_gate_open(const struct policy *p, const struct policy_tables *sizes, 
 	g->st.remember_tat_ns = &g->remember_tat_ns;
 	g->st.presence = &g->presence;
 	if (classes)
-		listed_fill(g->presence.listed[g->policy.class_slot & 1], classes,
-			    g->control.seed[1]);
+		listed_fill(&g->presence, g->policy.class_slot, classes, g->control.seed[1]);
+	g->control.present = classes && classes->count ? ~0U : 0;
 	if (open_tables(g, sizes) || index_classes(g, classes)) {
 		replay_gate_close(g);
 		return -ENOMEM;
@@ -212,7 +205,7 @@ struct replay_decision replay_gate_judge(struct replay_gate *gate, const struct 
 
 uint64_t replay_gate_fingerprint(const struct replay_gate *gate, const struct attempt *a)
 {
-	return plain_state_fingerprint(&gate->st, a);
+	return attempt_fingerprint(gate->control.seed, a);
 }
 
 const struct policy *replay_gate_policy(const struct replay_gate *gate)

@@ -2,8 +2,7 @@
 """Linux 5.15, the oldest that Sluice is for: what the programs and the daemon ask of a kernel.
 
 The tables say since which Linux each thing is there; what is not in a table fails the scenario, so
-that whoever uses something new has to look it up. Sources: the tags of kernel/bpf/, net/core/filter.c
-and include/uapi/linux/bpf.h, in which each first appears.
+that whoever uses something new has to look it up (BCC keeps a list: docs/kernel-versions.md).
 """
 
 import glob
@@ -28,9 +27,9 @@ HELPERS = {  # by number, as an instruction names it
     54: ("bpf_xdp_adjust_meta", 4, 15), 65: ("bpf_xdp_adjust_tail", 4, 18),
     86: ("bpf_sk_release", 4, 20), 95: ("bpf_sk_fullsock", 5, 1), 96: ("bpf_tcp_sock", 5, 1),
     99: ("bpf_skc_lookup_tcp", 5, 2), 113: ("bpf_probe_read_kernel", 5, 5),
-    131: ("bpf_ringbuf_reserve", 5, 8), 132: ("bpf_ringbuf_submit", 5, 8),
-    137: ("bpf_skc_to_tcp_sock", 5, 9), 160: ("bpf_ktime_get_coarse_ns", 5, 11),
-    163: ("bpf_check_mtu", 5, 12)}
+    118: ("bpf_jiffies64", 5, 6), 131: ("bpf_ringbuf_reserve", 5, 8),
+    132: ("bpf_ringbuf_submit", 5, 8), 137: ("bpf_skc_to_tcp_sock", 5, 9),
+    160: ("bpf_ktime_get_coarse_ns", 5, 11), 163: ("bpf_check_mtu", 5, 12)}
 MAPS = {"ARRAY": (3, 19), "HASH": (3, 19), "PERCPU_ARRAY": (4, 6), "LRU_HASH": (4, 10),
         "LPM_TRIE": (4, 11), "ARRAY_OF_MAPS": (4, 12), "RINGBUF": (5, 8)}
 PROGRAMS = {"xdp": (4, 8), "tc": (4, 1), "tp_btf": (5, 5), "raw_tp": (4, 17), "syscall": (5, 14)}

@@ -7,7 +7,7 @@
  */
 #include "packet.h"
 
-#include "presence.h"
+#include "listed.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -260,9 +260,9 @@ int bench_holder(const struct prefix_key *key, const struct holder *h)
 int bench_learned(const struct prefix_key *key, const struct learned *l)
 {
 	int fd = bpf_map__fd(bench.skeleton->maps.learned);
-	uint64_t bit = presence_source(&key->addr, bench.control->seed[1]);
 
-	bench.presence->learned[bit / 64] |= 1ULL << bit % 64;
+	listed_learn(bench.presence, key, bench.control->seed[1]);
+	bench.control->present |= 1U << PRESENCE_LEARNED;
 	return bpf_map_update_elem(fd, key, l, BPF_ANY) ? -errno : 0;
 }
 

@@ -38,7 +38,7 @@ static int load_with_log(struct gate_bpf *s)
 	return gate_bpf__load(s);
 }
 
-#define FUNCTIONS_MOST 32
+#define FUNCTIONS_MOST 64
 
 /* The functions of the program in the order of their code, and what each takes of the stack. */
 static struct {

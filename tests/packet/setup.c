@@ -221,7 +221,8 @@ static int class_add(char *word, bool v6, uint32_t slot, const int trie[FAMILIES
 		bits = twin_prefix(bits);
 	twin_address(word, v6, &addr, &family);
 	entry = (struct class_entry){.addr = addr, .bits = bits, .family = family};
-	listed_add(bench.presence->listed[slot], &entry, bench.control->seed[1], &units);
+	listed_add(bench.presence, slot, &entry, bench.control->seed[1], &units);
+	bench.control->present |= 1U << PRESENCE_LISTED(slot);
 	key_v4 = (struct class_key_v4){bits, addr.word[3]};
 	key_v6.bits = bits;
 	memcpy(key_v6.addr, &addr, sizeof(addr));

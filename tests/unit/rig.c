@@ -89,8 +89,9 @@ void rig_class(struct rig *r, const union addr *a, __u32 family, __u32 bits, int
 	struct class_entry entry = {.addr = *a, .bits = (uint8_t)bits, .family = (uint8_t)family};
 
 	/* Of both slots: a test may switch between them. */
-	listed_add(r->presence.listed[0], &entry, r->control.seed[1], &r->listed_units);
-	listed_add(r->presence.listed[1], &entry, r->control.seed[1], &r->listed_units);
+	listed_add(&r->presence, 0, &entry, r->control.seed[1], &r->listed_units);
+	listed_add(&r->presence, 1, &entry, r->control.seed[1], &r->listed_units);
+	r->control.present |= 1U << PRESENCE_LISTED(0) | 1U << PRESENCE_LISTED(1);
 	*c = (struct plain_class){.addr = *a, .class = class};
 	c->prefix.bits = family == FAMILY_V4 ? bits + 96 : bits;
 	for (__u32 i = 0; i < c->prefix.bits; i++)
@@ -99,9 +100,8 @@ void rig_class(struct rig *r, const union addr *a, __u32 family, __u32 bits, int
 
 void rig_learned(struct rig *r, const struct prefix_key *key)
 {
-	__u64 bit = presence_source(&key->addr, r->control.seed[1]);
-
-	r->presence.learned[bit / 64] |= 1ULL << bit % 64;
+	listed_learn(&r->presence, key, r->control.seed[1]);
+	r->control.present |= 1U << PRESENCE_LEARNED;
 }
 
 union addr rig_addr_v4(__u32 host)

@@ -519,7 +519,7 @@ static struct decision ask(struct rig *r, enum who who, __u32 n, bool same)
 	__u64 fingerprint = state_fingerprint(&r->st, &a), then = NOW - SEC(1);
 
 	if (who == WAITED || who == THROTTLED_WAITED) {
-		state_note_presence(&r->st, fingerprint, then);
+		state_note_presence(&r->st, &a, then);
 		plain_add(&r->st.table[TABLE_DEFERRED], &fingerprint, &then);
 	}
 	return rig_judge(r, &a, NOW);
