@@ -15,6 +15,7 @@ struct backlog {
 	__u32 waiting; /* sk_ack_backlog: connected, and not accepted by the MTA */
 	__u32 young;   /* requests whose SYN-ACK was sent once: they come within a round trip */
 	__u32 most;    /* sk_max_ack_backlog */
+	__u32 slot;    /* of held_slot(): whose waiters count */
 	__u32 blind; /* so many requests that the kernel answers by cookies: young shows nothing */
 };
 
@@ -64,7 +65,7 @@ static __always_inline __u64 backlog_places(const struct backlog *b, int patienc
 }
 
 /*
- * Takes a place in the queue, if there is one: those who wait in the room have theirs, and so has
+ * Takes a place in the queue, if there is one: those who wait in the room for it have theirs, and so has
  * what was let in within this step of the clock, as SYNs that are polled together are judged before
  * the stack sees the first of them. No more than a batch of them can be unseen at a time, so that
  * those let in to other listeners do not count for ever. One exchange, so that two CPUs never take
@@ -82,7 +83,7 @@ VERIFIED_ALONE int backlog_claim(struct live *l, const struct backlog *b, int pa
 		return 1;
 	known = backlog_known(l, b, now_ns);
 	mine = backlog_places(b, patience);
-	room = (__u64)held_now(l, now_ns);
+	room = (__u64)held_now(l, b->slot, now_ns);
 	for (int i = 0; i < BACKLOG_TRIES; i++) {
 		__u64 old = *(volatile __u64 *)&l->let_in, waiting = known, base = known, count = 0;
 

@@ -288,7 +288,13 @@ static __always_inline __u32 near_expected(const struct live *l, __u64 now_ns)
 	return count > lost ? count - (__u32)lost : 0;
 }
 
-static __always_inline int held_add(struct live *l, __u64 turn_ns)
+/* Which of HELD_LISTENERS a listener is; two that share a number count together. */
+static __always_inline __u32 held_slot(__u32 address, __u16 port)
+{
+	return ((address ^ port) * 2654435761U) >> 30; /* by the golden ratio; two bits */
+}
+
+static __always_inline int held_add(struct live *l, __u32 slot, __u64 turn_ns)
 {
 	__u32 step = (__u32)(turn_ns >> HELD_SHIFT);
 	__u64 last_ns = *(volatile __u64 *)&l->held_until_ns;
@@ -296,35 +302,37 @@ static __always_inline int held_add(struct live *l, __u64 turn_ns)
 	/* A lost race leaves an end that is a little early: the last ones then do not count. */
 	if (turn_ns > last_ns)
 		__sync_val_compare_and_swap(&l->held_until_ns, last_ns, turn_ns);
-	return step_add(&l->held[step & (HELD_RING - 1)], step);
+	return step_add(&l->held[slot & (HELD_LISTENERS - 1)][step & (HELD_RING - 1)], step);
 }
 
 /*
- * How many wait in the room, by what they were told. Of the present step so many as is left of it,
- * and two more: they do not leave at even distances.
+ * How many wait in the room for that listener, by what they were told. Of the present step so many
+ * as is left of it, and two more: they do not leave at even distances.
  */
-VERIFIED_ALONE int held_now(const struct live *l, __u64 now_ns)
+VERIFIED_ALONE int held_now(const struct live *l, __u32 slot, __u64 now_ns)
 {
 	__u32 step = (__u32)(now_ns >> HELD_SHIFT), count, left;
 	__u64 left_ns = (1ULL << HELD_SHIFT) - (now_ns & ((1ULL << HELD_SHIFT) - 1));
 
 	if (!l || *(volatile const __u64 *)&l->held_until_ns <= now_ns)
 		return 0;
-	count = step_count(&l->held[step & (HELD_RING - 1)], step);
+	slot &= HELD_LISTENERS - 1;
+	count = step_count(&l->held[slot][step & (HELD_RING - 1)], step);
 	left = (__u32)(count * left_ns >> HELD_SHIFT) + 2;
 	if (count > left)
 		count = left;
 	KEEP_LOOP
 	for (__u32 i = 1; i < HELD_STEPS; i++)
-		count += step_count(&l->held[(step + i) & (HELD_RING - 1)], step + i);
+		count += step_count(&l->held[slot][(step + i) & (HELD_RING - 1)], step + i);
 	return (int)count;
 }
 
 /*
  * Notes an attempt that is let in at turn_ns. left_ns: until then it may be in the waiting room; 0:
- * it goes at once. Returns what of it state_arrived() has to know: ADMITTED_.
+ * it goes at once. slot: of the listener, or HELD_NOWHERE. Returns what of it state_arrived() has to
+ * know: ADMITTED_.
  */
-VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 left_ns, __u32 rank)
+VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 left_ns, __u32 slot, __u32 rank)
 {
 	int flags = 0;
 
@@ -336,7 +344,8 @@ VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 left_ns, __u
 		flags = ADMITTED_KNOWN;
 	}
 	if (left_ns) {
-		held_add(l, left_ns);
+		if (slot < HELD_LISTENERS)
+			held_add(l, slot, left_ns);
 		return flags | ADMITTED_HELD;
 	}
 	near_add(l, turn_ns);

@@ -55,8 +55,10 @@ static __always_inline __u64 gate_hold_ns(const struct policy *p, const struct c
 struct tolerance {
 	__u64 global_ns;
 	__u64 hold_ns;
-	__u64 owed_ns; /* by the global word, before it was charged */
-	__u32 rank;    /* enum class: whose it is */
+	__u64 owed_ns;	/* by the global word, before it was charged */
+	__u32 rank;	/* enum class: whose it is */
+	__u32 patience; /* enum patience */
+	__u32 listener; /* the slot of its listener (held_slot), or HELD_NOWHERE */
 	struct slot subnet, source;
 };
 
@@ -187,15 +189,17 @@ static __always_inline __u64 gate_wait_ns(const struct tolerance *t, const struc
  * Has the listener's accept queue a place for this SYN? One that cannot be found or asked has no
  * opinion. Who is held meets the queue later, when all before him may be in it.
  */
-FRAME_OF_ITS_OWN int gate_backlog(struct state *st, const struct attempt *a, enum patience patience,
+FRAME_OF_ITS_OWN int gate_backlog(struct state *st, const struct attempt *a, struct tolerance *t,
 				  __u64 wait_ns, __u64 now_ns)
 {
 	struct backlog b = {};
 
+	t->listener = HELD_NOWHERE;
 	if (state_backlog(st, a, &b))
 		return 1;
+	t->listener = b.slot;
 	st->counters->backlog_asked++;
-	return backlog_claim(st->live, &b, patience, wait_ns, now_ns);
+	return backlog_claim(st->live, &b, t->patience, wait_ns, now_ns);
 }
 
 enum turn { TURN_NOW, TURN_LAST, TURN_LATER };
@@ -222,7 +226,7 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 	if (turn != TURN_NOW && global->t_ns > HELD_GAP_NS)
 		late_ns = global->t_ns - HELD_GAP_NS;
 	fresh.passes = admitted_passes(turn_ns + late_ns, turn != TURN_NOW);
-	fresh.coming = (__u32)coming_note(st->live, turn_ns, left_ns, t->rank);
+	fresh.coming = (__u32)coming_note(st->live, turn_ns, left_ns, t->listener, t->rank);
 	fresh.coming |= (__u64)coming_step(turn_ns) << 32;
 	state_admit(st, a, &fresh);
 	return turn;
@@ -344,11 +348,10 @@ static __always_inline struct decision gate_decide(struct state *st, const struc
 	    state_slot(st, &may.subnet, a, &p->per_subnet, now_ns) > may.subnet.tau_ns)
 		return gate_defer(d, REASON_SUBNET_RATE, memory);
 
-	if (!gate_backlog(st, a,
-			  rank == CLASS_KNOWN		? PATIENCE_KNOWN
-			  : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
-							: PATIENCE_NEW,
-			  gate_wait_ns(&may, global), now_ns))
+	may.patience = rank == CLASS_KNOWN	     ? PATIENCE_KNOWN
+		       : memory == MEMORY_REMEMBERED ? PATIENCE_AGAIN
+						     : PATIENCE_NEW;
+	if (!gate_backlog(st, a, &may, gate_wait_ns(&may, global), now_ns))
 		return gate_defer(d, REASON_BACKLOG, memory);
 
 	done = gate_charge(st, a, global, &may, now_ns, &reason);

@@ -56,6 +56,9 @@ static __attribute__((__noinline__)) int listener_ask(void *ctx, const struct at
 			const struct request_sock_queue *q = &listener->inet_conn.icsk_accept_queue;
 			__u32 requests = q->qlen.counter;
 
+			b->slot = held_slot(
+				listener->inet_conn.icsk_inet.sk.__sk_common.skc_rcv_saddr,
+				a->dest_port);
 			b->waiting = listener->inet_conn.icsk_inet.sk.sk_ack_backlog;
 			b->young = q->young.counter;
 			b->most = listener->inet_conn.icsk_inet.sk.sk_max_ack_backlog;

@@ -91,11 +91,16 @@
 #define NEAR_STEPS    4
 #define NEAR_OF_YOUNG 16 /* young steps are so many times as long as near ones */
 
-/* In the waiting room, by when they have left it: steps of 268 ms, for pace-horizon and a second. */
-#define HELD_SHIFT   28
-#define HELD_RING    64
-#define HELD_STEPS   43
-#define HELD_LATE_NS NSEC_PER_SEC
+/*
+ * In the waiting room, by when they have left it: steps of 268 ms, for pace-horizon and a second. Of
+ * so many listeners apart (held_slot()): who waits for one has no place in the queue of another.
+ */
+#define HELD_LISTENERS 4
+#define HELD_NOWHERE   HELD_LISTENERS /* no listener was found: no queue to have a place in */
+#define HELD_SHIFT     28
+#define HELD_RING      64
+#define HELD_STEPS     43
+#define HELD_LATE_NS   NSEC_PER_SEC
 
 /* What is present (presence.h): attempts by stretches of 69 s, longer than any is remembered. */
 #define PRESENCE_SHIFT	 36
@@ -389,7 +394,7 @@ struct live {
 	struct coming everybody; /* attempts that may become sessions */
 	struct coming known;	 /* of these the ones of known senders */
 	__u64 near[NEAR_RING];	 /* on their way to an accept queue, as in coming_of_source */
-	__u64 held[HELD_RING];	 /* in the waiting room, by the step of their turn */
+	__u64 held[HELD_LISTENERS][HELD_RING]; /* in the waiting room, by the step of their turn */
 };
 
 /* The columns of sources in the presence filter; in control.present is a bit for each. */

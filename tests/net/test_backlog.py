@@ -5,7 +5,8 @@ from lib.clients import clients, connect_now
 from lib.gate import OPEN, Gate, limits, write
 from lib.scenario import scenario
 from lib.sink import slow_sink
-from lib.topology import Net, server_v4, server_v6, source_v4, source_v6, tcp_counters
+from lib.topology import Net, ip, server_v4, server_v6, source_v4, source_v6, tcp_counters
+from lib.torrent import torrent
 
 BURST, BACKLOG, PAUSE = 60, 10, 0.005
 WATCHED = ("ListenOverflows", "ListenDrops", "SyncookiesSent")
@@ -104,4 +105,25 @@ def test_backlog_held_and_known(t):
     t.equal("dropped by the kernel, or by cookie", grown(net, before), dict.fromkeys(WATCHED, 0))
     t.check(gate.status()["hold"]["held"] > 0, "some were held")
     t.equal("banners within 30 s at 2/s", sum(a.banner is not None for a in attempts), 20)
+    served.finish()
+
+
+@scenario(limit=40)
+def test_backlog_elsewhere(t):
+    """A flood to an address where nobody listens fills the waiting room, and no accept queue"""
+    net = Net()
+    nobody = server_v4()[:-1] + "9"
+    ip(net.server, f"addr add {nobody}/24 dev s0")
+    served = slow_sink(net, BACKLOG, PAUSE, (server_v4(),))
+    gate = Gate(net, limits("200/s", 20, retry=100, known=100, pace_horizon="500ms"),
+                classes={"known": write("known", f"{source_v4(0)}/32\n")})
+    gate.start()
+    flood = torrent(net, [source_v4(n) for n in range(20, 120)], nobody, 8)
+    gate.wait_for("the room is full", lambda s: s["hold"]["waiting"] > 3 * BACKLOG)
+    attempts = connect_now(net, [source_v4(0)] * 5, server_v4(), patience=4, end=5)
+    t.check(gate.status()["hold"]["waiting"] > 3 * BACKLOG, "and still is")
+    t.between("of a known sender's 5 connects served",
+              sum(a.banner is not None for a in attempts), 5, 5)
+    t.equal("deferred for the queue", gate.reasons().get("backlog", 0), 0)
+    flood.finish()
     served.finish()

@@ -351,7 +351,7 @@ class Model:
             self.sources.setdefault(own, Steps(31)).begins(now + wait)
         if not wait:
             self.near.begins(now)
-        if wait:
+        if wait and self.backlog:  # without a listener there is no queue to have a place in
             left = now + wait + min(shared.t, SECOND)  # up to an interval late
             self.in_room.begins(left)
             self.room_last = max(self.room_last, left)

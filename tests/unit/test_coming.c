@@ -348,19 +348,20 @@ static void test_held_now(void)
 {
 	struct live l = {};
 
-	CHECK_U64(held_now(&l, NOW), 0);
+	CHECK_U64(held_now(&l, 1, NOW), 0);
 	for (int i = 1; i <= 100; i++) /* ten a second for ten seconds */
-		CHECK_U64(held_add(&l, NOW + MS(100) * i), 0);
+		CHECK_U64(held_add(&l, 1, NOW + MS(100) * i), 0);
 	for (int i = 0; i < 100; i++) {
-		__u64 n = held_now(&l, NOW + MS(100) * i + MS(50));
+		__u64 n = held_now(&l, 1, NOW + MS(100) * i + MS(50));
 
 		CHECK(n + 2 >= 100ULL - i && n <= 103ULL - i, "after %d: %llu", i, n);
 	}
-	CHECK_U64(held_now(&l, NOW + SEC(10)), 0);
-	held_add(&l, NOW + SEC(30)); /* the ring has come round */
-	CHECK_U64(held_now(&l, NOW + SEC(21)), 1);
-	CHECK_U64(held_now(&l, NOW + SEC(30)), 0);
-	CHECK_U64(held_now(NULL, NOW), 0);
+	CHECK_U64(held_now(&l, 1, NOW + SEC(10)), 0);
+	CHECK_U64(held_now(&l, 2, NOW), 0); /* for another listener */
+	held_add(&l, 1, NOW + SEC(30));	    /* the ring has come round */
+	CHECK_U64(held_now(&l, 1, NOW + SEC(21)), 1);
+	CHECK_U64(held_now(&l, 1, NOW + SEC(30)), 0);
+	CHECK_U64(held_now(NULL, 1, NOW), 0);
 }
 
 /* --- the accept queue --------------------------------------------------------------------------- */
@@ -436,14 +437,15 @@ static void test_burst_within_a_tick(void)
 /* Who waits in the room has a place, for everybody; who is to wait takes none of this step's. */
 static void test_held_have_places(void)
 {
-	struct backlog b = {.most = 10};
+	struct backlog b = {.most = 10, .slot = 1}, other = {.most = 10, .slot = 2};
 	struct live l = {};
 
 	for (int i = 0; i < 6; i++) {
 		CHECK(backlog_claim(&l, &b, PATIENCE_NEW, 1, NOW), "no place for number %d", i);
-		held_add(&l, NOW + SEC(1) + i);
+		held_add(&l, 1, NOW + SEC(1) + i);
 	}
 	CHECK(!backlog_claim(&l, &b, PATIENCE_NEW, 1, NOW), "a seventh");
+	CHECK(backlog_claim(&l, &other, PATIENCE_NEW, 1, NOW), "of another listener");
 	CHECK_U64(burst_let_in(&l, &b, PATIENCE_AGAIN, NOW), 3);
 	CHECK_U64(burst_let_in(&l, &b, PATIENCE_KNOWN, NOW), 2);
 	CHECK_U64(burst_let_in(&l, &b, PATIENCE_NEW, NOW + SEC(2)), 6);
