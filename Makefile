@@ -74,9 +74,9 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz bench-quick bench-record check check-unit check-packet check-net check-mta check-kernels install lint format format-check clean
+.PHONY: all demo fuzz bench bench-quick bench-record check check-unit check-packet check-net check-mta check-kernels install lint format format-check clean
 .DELETE_ON_ERROR:
-.PRECIOUS: $(B)/%/ $(B)/%.bpf.o
+.PRECIOUS: $(B)/%/ $(B)/%.bpf.o $(B)/bench/%.skel.h
 .DEFAULT_GOAL := all
 
 all: $(B)/sluiced $(B)/sluice
@@ -127,15 +127,32 @@ $(B)/tests/packet: $(PACKET_C) daemon/policy.c daemon/listed.c $(REPLAY_C) $(SKE
 		$(PACKET_C) daemon/policy.c daemon/listed.c $(REPLAY_C) -lbpf -lelf -lz -lm -o $@
 
 # The regression guard of speed: under 30 s, part of make check.
-$(B)/tests/bench: tests/bench/quick.c $(SKELETONS) $(HEADERS) | $(B)/tests/
+LAB_C := tests/bench/lab.c
+BENCH_CC = $(CC) $(CPPFLAGS) -Itests/bench -isystem $(B) -isystem $(B)/bench -std=c11 $(WARNINGS) -O2 -g
+$(B)/tests/bench: tests/bench/quick.c $(LAB_C) $(B)/bench/drive.skel.h $(SKELETONS) $(HEADERS) | $(B)/tests/
 	$(call msg,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS) -isystem $(B) -std=c11 $(WARNINGS) -O2 -g $< -lbpf -lelf -lz -o $@
+	$(Q)$(BENCH_CC) $< $(LAB_C) -lbpf -lelf -lz -o $@
 
 BENCH_RECORD := tests/bench/recorded
 bench-quick: $(B)/tests/bench
 	$(Q)$< $(BENCH_RECORD)
 bench-record: $(B)/tests/bench
 	$(Q)$< -r $(BENCH_RECORD)
+
+# The whole bench: five minutes, on a machine that does nothing else.
+$(B)/bench/%.bpf.o: tests/bench/%.bpf.c $(HEADERS) | $(B)/bench/
+	$(call msg,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+$(B)/bench/stages.bpf.o: $(wildcard bpf/*)
+$(B)/bench/%.skel.h: $(B)/bench/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+BENCH_SKELETONS := $(B)/bench/drive.skel.h $(B)/bench/stages.skel.h
+$(B)/bench/%: tests/bench/%.c $(LAB_C) daemon/listed.c $(BENCH_SKELETONS) $(SKELETONS) $(HEADERS)
+	$(call msg,CC,$@)
+	$(Q)$(BENCH_CC) $< $(LAB_C) daemon/listed.c -lbpf -lelf -lz -lpthread -o $@
+bench: all $(patsubst %,$(B)/bench/%,accuracy costs live stages)
+	$(Q)exec python3 -B tests/bench/run $(B)
 
 # libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 30

@@ -10,7 +10,6 @@
  *	quick RECORDED		compares; closes with N passed, N failed, N skipped
  *	quick -r RECORDED	records
  */
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -19,25 +18,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 
-#include "policy.h"
-#include "sluice.h"
+#include "lab.h"
 
 #include "banner.skel.h"
-#include "gate.skel.h"
 #include "hold.skel.h"
 #include "sessions.skel.h"
 
 #define INSNS_TOLERANCE 1.20
 #define COST_TOLERANCE	3.0
 
-#define FRAME_BYTES 60
-#define RUNS	    200000 /* of one frame, timed together */
-#define SINGLES	    20000  /* of frames that differ, timed one by one */
-#define ROUNDS	    5	   /* in turns; the median counts */
-#define CASES_MOST  16
+#define RUNS	   200000 /* of one frame, timed together */
+#define SINGLES	   20000  /* of frames that differ, timed one by one */
+#define ROUNDS	   5	  /* in turns; the median counts */
+#define CASES_MOST 16
 
 /* One figure: a name of one word, and what was measured. */
 struct figure {
@@ -48,9 +42,7 @@ struct figure {
 static struct figure figure[2 * CASES_MOST];
 static size_t figures;
 
-static struct gate_bpf *gate;
-static struct control *control;
-static uint8_t frame[FRAME_BYTES];
+static struct lab lab;
 
 static void note(const char *name, double value, double tolerance)
 {
@@ -76,117 +68,35 @@ static int count_insns(const char *name, int fd)
 
 /* --- costs ------------------------------------------------------------------------------------ */
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
-}
-
-static void put_syn(uint32_t source, uint16_t port, uint32_t isn)
-{
-	uint32_t dest = htonl(0xc6130001), number = htonl(isn);
-	uint16_t to = htons(port);
-
-	memset(frame, 0, sizeof(frame));
-	memcpy(frame, "\2\0\0\0\0\1\2\0\0\0\0\2\x08", 13);
-	frame[14] = 0x45;
-	frame[17] = 40;
-	frame[22] = 64;
-	frame[23] = IPPROTO_TCP;
-	source = htonl(source);
-	memcpy(frame + 26, &source, 4);
-	memcpy(frame + 30, &dest, 4);
-	frame[34] = 0x9c;
-	memcpy(frame + 36, &to, 2);
-	memcpy(frame + 38, &number, 4);
-	frame[46] = 5 << 4;
-	frame[47] = 2;
-}
-
-/* Runs the frame so often. Returns ns a run, or a negative error. */
-static double run(int fd, uint32_t times, uint32_t *verdict)
-{
-	uint8_t out[256];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
-		    .data_out = out, .data_size_out = sizeof(out), .repeat = (int)times);
-
-	if (bpf_prog_test_run_opts(fd, &opts))
-		return -errno;
-	*verdict = opts.retval;
-	return opts.duration;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Frames that are each an attempt of their own, one by one: the median. */
 static double run_singles(int fd, uint32_t first, uint32_t *verdict)
 {
 	static double ns[SINGLES];
 
 	for (uint32_t i = 0; i < SINGLES; i++) {
-		put_syn(0x0a000000 + (first + i) % 100, 25, first + i);
-		ns[i] = run(fd, 1, verdict);
+		lab_put_syn(&lab, 0x0a000000 + (first + i) % 100, 25, first + i);
+		ns[i] = lab_run(&lab, fd, 1, verdict);
 	}
-	qsort(ns, SINGLES, sizeof(*ns), by_value);
-	return ns[SINGLES / 2];
+	return lab_median(ns, SINGLES);
 }
 
 struct situation {
 	const char *name;
 	uint16_t port;
-	bool full;   /* the global bucket denies every first SYN */
-	bool denied; /* the source's does */
-	bool fresh;  /* each frame is an attempt of its own */
+	struct limit limit;
+	bool fresh; /* each frame is an attempt of its own */
 	uint32_t verdict;
 };
 
 static const struct situation situations[] = {
 	{.name = "other-port", .port = 26, .verdict = XDP_PASS},
-	{.name = "flood", .port = 25, .full = true, .verdict = XDP_DROP},
-	{.name = "source-denied", .port = 25, .denied = true, .verdict = XDP_DROP},
+	{.name = "flood", .port = 25, .limit.full = true, .verdict = XDP_DROP},
+	{.name = "source-denied", .port = 25, .limit.denied = true, .verdict = XDP_DROP},
 	{.name = "copy-of-admitted", .port = 25, .verdict = XDP_DROP},
 	{.name = "admitted", .port = 25, .fresh = true, .verdict = XDP_PASS},
 };
 
 #define SITUATIONS (sizeof(situations) / sizeof(situations[0]))
-
-/* Limits out of the way, but for those of the situation; nothing new is remembered. */
-static int put_policy(const struct situation *s)
-{
-	const struct bucket wide = {.t_ns = 1000,
-				    .tau1_ns = NSEC_PER_SEC,
-				    .tau2_ns = 2 * NSEC_PER_SEC,
-				    .tau3_ns = 3 * NSEC_PER_SEC,
-				    .debt_max_ns = 4000 * NSEC_PER_SEC};
-	static struct policy p;
-
-	memset(&p, 0, sizeof(p));
-	p.mode = MODE_ENFORCE;
-	p.port_bits[25 / 8] |= 1 << 25 % 8;
-	p.global = p.global_queue = p.per_source = p.per_subnet = p.refuse = p.trusted = wide;
-	p.remember = (struct bucket){.t_ns = 1ULL << 60, .debt_max_ns = 1ULL << 60};
-	if (s->denied)
-		p.per_source = (struct bucket){.t_ns = 3000 * NSEC_PER_SEC,
-					       .debt_max_ns = 4000 * NSEC_PER_SEC};
-	for (int i = 0; i < FAMILIES; i++) {
-		memset(&p.source[i].mask, 0xff, sizeof(p.source[i].mask));
-		memset(&p.subnet[i].mask, 0xff, sizeof(p.subnet[i].mask) - 1);
-		p.source[i].bits = 128;
-		p.subnet[i].bits = 120;
-	}
-	control->global_tat_ns = s->full ? now_ns() + 2000 * NSEC_PER_SEC : 0;
-	for (__u32 set = 0; set < 2; set++)
-		if (bpf_map_update_elem(bpf_map__fd(gate->maps.policies), &set, &p, BPF_ANY))
-			return -errno;
-	return 0;
-}
 
 /* One situation, once. Returns ns a decision or a negative error. */
 static double measure(int fd, const struct situation *s, uint32_t *verdict)
@@ -194,7 +104,7 @@ static double measure(int fd, const struct situation *s, uint32_t *verdict)
 	static uint32_t number;
 	double ns;
 
-	if (put_policy(s))
+	if (lab_limit(&lab, &s->limit))
 		return -EIO;
 	if (s->fresh) {
 		number += SINGLES;
@@ -202,39 +112,23 @@ static double measure(int fd, const struct situation *s, uint32_t *verdict)
 	}
 	/* Another attempt spends the budget, lest this one be remembered. */
 	number++;
-	put_syn(0x0a010000 + number, 25, number);
-	run(fd, 1, verdict);
-	if (s->denied) {
-		put_syn(0x0a020000, 25, ++number); /* charges the source */
-		run(fd, 1, verdict);
+	lab_put_syn(&lab, 0x0a010000 + number, 25, number);
+	lab_run(&lab, fd, 1, verdict);
+	if (s->limit.denied) {
+		lab_put_syn(&lab, 0x0a020000, 25, ++number); /* charges the source */
+		lab_run(&lab, fd, 1, verdict);
 	}
-	put_syn(0x0a020000, s->port, ++number);
-	run(fd, 1, verdict);
-	ns = run(fd, RUNS, verdict);
+	lab_put_syn(&lab, 0x0a020000, s->port, ++number);
+	lab_run(&lab, fd, 1, verdict);
+	ns = lab_run(&lab, fd, RUNS, verdict);
 	return ns;
-}
-
-static double median(double *ns, size_t count)
-{
-	qsort(ns, count, sizeof(*ns), by_value);
-	return ns[count / 2];
-}
-
-static int empty_program(void)
-{
-	const struct bpf_insn pass[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-
-	return bpf_prog_load(BPF_PROG_TYPE_XDP, "empty", "GPL", pass, 2, NULL);
 }
 
 /* Costs in multiples of that of a frame of another port. */
 static int measure_costs(void)
 {
 	double above[SITUATIONS][ROUNDS], unit;
-	int fd = bpf_program__fd(gate->progs.sluice_gate), empty = empty_program();
+	int fd = bpf_program__fd(lab.gate->progs.sluice_gate), empty = lab_empty_program();
 	uint32_t verdict;
 
 	if (empty < 0)
@@ -243,7 +137,7 @@ static int measure_costs(void)
 		for (size_t i = 0; i < SITUATIONS; i++) {
 			const struct situation *s = &situations[i];
 			double floor = s->fresh ? run_singles(empty, 0, &verdict)
-						: run(empty, RUNS, &verdict);
+						: lab_run(&lab, empty, RUNS, &verdict);
 
 			above[i][round] = measure(fd, s, &verdict) - floor;
 			if (verdict != s->verdict) {
@@ -252,9 +146,9 @@ static int measure_costs(void)
 				return -EPROTO;
 			}
 		}
-	unit = median(above[0], ROUNDS);
+	unit = lab_median(above[0], ROUNDS);
 	for (size_t i = 0; i < SITUATIONS; i++) {
-		double ns = median(above[i], ROUNDS);
+		double ns = lab_median(above[i], ROUNDS);
 
 		printf("%-20s %7.0f ns above an empty program\n", situations[i].name, ns);
 		if (i)
@@ -270,18 +164,16 @@ static int measure_all(void)
 	struct sessions_bpf *sessions = sessions_bpf__open();
 	int bad;
 
-	gate = gate_bpf__open_and_load();
-	if (!gate || !banner || !hold || !sessions)
-		return -errno ?: -EIO;
+	bad = lab_open(&lab);
+	if (bad)
+		return bad;
+	if (!banner || !hold || !sessions)
+		return errno ? -errno : -EIO;
 	bpf_program__set_autoload(sessions->progs.sluice_sessions_raw, false);
 	bad = sessions_bpf__load(sessions);
 	if (bad)
 		return bad;
-	control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED,
-		       bpf_map__fd(gate->maps.control), 0);
-	if (control == MAP_FAILED)
-		return -errno;
-	bad = count_insns("insns-gate", bpf_program__fd(gate->progs.sluice_gate));
+	bad = count_insns("insns-gate", bpf_program__fd(lab.gate->progs.sluice_gate));
 	if (!bad)
 		bad = count_insns("insns-sessions",
 				  bpf_program__fd(sessions->progs.sluice_sessions));
