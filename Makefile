@@ -3,6 +3,7 @@
 #   make             build/sluiced and build/sluice
 #   make check       all rings of tests: unit, packet, net, mta (as root)
 #   make check-kernels   the packet ring and net scenarios in Debian's other kernels, in QEMU
+#   make check-packages  the Debian package installed, upgraded under traffic, removed; the RPM spec
 #   make fuzz        libFuzzer on frames, config and class files, FUZZ_SECONDS=30 each
 #   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
@@ -43,7 +44,7 @@ endif
 
 VERSION  := 0.1.0
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
-CPPFLAGS += -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -Ibpf -Idaemon
+CPPFLAGS += -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -Ibpf -Idaemon
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 CFLAGS   ?= -O2 -g
 CFLAGS_ALL = -std=c11 $(WARNINGS) $(HARDEN) $(CFLAGS)
@@ -74,7 +75,7 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz bench bench-quick bench-record check check-unit check-packet check-net check-mta check-kernels install lint format format-check clean
+.PHONY: all demo fuzz bench bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/ $(B)/%.bpf.o $(B)/bench/%.skel.h
 .DEFAULT_GOAL := all
@@ -195,6 +196,10 @@ check-mta: all $(B)/mta/storm $(B)/mta/flood
 	$(Q)B=$(B) tests/mta/scenarios
 	$(Q)B=$(B) exec tests/mta/run $(MTA_OPTIONS)
 
+# The Debian package in a root of its own with a real systemd: three minutes.
+check-packages: all
+	$(Q)exec scripts/check-packages -b $(B)
+
 # Other kernels, in QEMU: twenty minutes. KERNELS_OPTIONS='-k 6.1 -r packet' for one and one ring.
 check-kernels: all $(B)/tests/packet
 	$(Q)exec scripts/check-kernels -b $(B) $(KERNELS_OPTIONS)
@@ -224,6 +229,7 @@ install: all
 	$(Q)install -d $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(LIBDIR)/,$(SYSTEM_D))
 	$(Q)for unit in $(notdir $(wildcard dist/systemd/*.service)); do \
 		sed -e 's|/usr/sbin/|$(SBINDIR)/|; s|/usr/share/sluice|$(DATADIR)|' \
+			-e 's|/etc/sluice/|$(SYSCONFDIR)/sluice/|' \
 			dist/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
 		chmod 0644 $(DESTDIR)$(UNITDIR)/$$unit; \
 	done

@@ -14,7 +14,10 @@
 
 #include "sluice.h"
 
-#define CONFIG_DEFAULT_FILE "/etc/sluice/sluice.conf"
+#ifndef SYSCONFDIR /* the Makefile says it */
+#define SYSCONFDIR "/etc"
+#endif
+#define CONFIG_DEFAULT_FILE SYSCONFDIR "/sluice/sluice.conf"
 #define CONFIG_PATH_MAX	    256
 #define MAX_PORTS	    16
 #define MAX_CLASS_FILES	    16 /* for each class */

@@ -62,7 +62,9 @@ int server_open(struct daemon *d, struct config_error *err)
 	mask = umask(0117);
 	bad = bind(listen_fd, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
 	umask(mask);
-	if (!bad && group && chown(address.sun_path, (uid_t)-1, group->gr_gid))
+	/* Under its own user it is that of the group already, and chown() may be forbidden. */
+	if (!bad && group && group->gr_gid != getegid() &&
+	    chown(address.sun_path, (uid_t)-1, group->gr_gid))
 		log_line("%s stays closed to the group " GROUP ": %s", address.sun_path,
 			 strerror(errno));
 	if (!bad && (stat(address.sun_path, &st) || listen(listen_fd, CONTROL_CLIENTS)))
