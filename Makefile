@@ -4,6 +4,7 @@
 #   make check       all rings of tests: unit, packet, net, mta (as root)
 #   make check-kernels   the packet ring and net scenarios in Debian's other kernels, in QEMU
 #   make check-packages  the Debian package installed, upgraded under traffic, removed; the RPM spec
+#   make bench       what decisions cost, end to end beside the peers: five minutes (as root)
 #   make fuzz        libFuzzer on frames, config and class files, FUZZ_SECONDS=30 each
 #   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
@@ -75,7 +76,7 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz bench bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
+.PHONY: all demo fuzz bench bench-document bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/ $(B)/%.bpf.o $(B)/bench/%.skel.h
 .DEFAULT_GOAL := all
@@ -154,6 +155,9 @@ $(B)/bench/%: tests/bench/%.c $(LAB_C) daemon/listed.c $(BENCH_SKELETONS) $(SKEL
 	$(Q)$(BENCH_CC) $< $(LAB_C) daemon/listed.c -lbpf -lelf -lz -lpthread -o $@
 bench: all $(patsubst %,$(B)/bench/%,accuracy costs live stages)
 	$(Q)exec python3 -B tests/bench/run $(B)
+# That run into docs/: its figures, tables and picture.
+bench-document:
+	$(Q)python3 -B tests/bench/document.py $(B)/bench.json
 
 # libFuzzer on what reads bytes from outside: FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 30

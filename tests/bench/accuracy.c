@@ -27,7 +27,7 @@
 
 #define CPUS	     2
 #define CPUS_MOST    1024
-#define RATE	     2000 /* a second, of all that are limited together */
+#define RATE	     1000 /* a second, of all that are limited together */
 #define BURST	     200
 #define OVERLOAD     10
 #define EACH	     8	  /* sources that have a limit of their own, or subnets */
