@@ -199,12 +199,15 @@ static __always_inline __u64 coming_lost(const struct coming_sum *past)
 }
 
 /*
- * How many attempts that were let in are still to be expected as sessions: of the young ones the
- * share that arrived of those before, or what is more of them than a steady flood would be. So a
- * burst of real clients counts in full, also within a flood; a flood counts for as long as it is
- * young itself, COMING_YOUNG steps, and hardly at all from then on.
+ * How many attempts that were let in are still to be expected as sessions: of the fresh ones the
+ * share that arrived of those before, or what is more of the young ones than a steady flood would be.
+ * So a burst of real clients counts in full, also within a flood; a flood counts for as long as it is
+ * young itself, COMING_YOUNG steps, and hardly at all from then on. fresh: of coming_fresh(), or
+ * COMING_ANY where only the young ones are known.
  */
-VERIFIED_ALONE int coming_expected(const struct coming *c, __u64 now_ns)
+#define COMING_ANY (~0ULL)
+
+VERIFIED_ALONE int coming_expected(const struct coming *c, __u64 fresh, __u64 now_ns)
 {
 	struct coming_sum past, young;
 	__u64 share, more, lost;
@@ -216,7 +219,9 @@ VERIFIED_ALONE int coming_expected(const struct coming *c, __u64 now_ns)
 			    COMING_YOUNG + COMING_AHEAD);
 	if (past.to_arrive > past.let_in)
 		past.to_arrive = past.let_in;
-	share = young.to_arrive * (past.let_in - past.to_arrive + 1) / (past.let_in + 1);
+	if (fresh > young.to_arrive)
+		fresh = young.to_arrive;
+	share = fresh * (past.let_in - past.to_arrive + 1) / (past.let_in + 1);
 	lost = coming_lost(&past);
 	more = young.to_arrive > lost ? young.to_arrive - lost : 0;
 	return (int)(share > more ? share : more);
@@ -258,18 +263,46 @@ VERIFIED_ALONE int coming_of_source_count(const struct coming_of_source *c, __u6
 
 /* --- what is let in to the accept queues just now, and what waits in the room ------------------ */
 
-static __always_inline int near_add(struct live *l, __u64 now_ns)
+static __always_inline __u32 near_step(__u64 at_ns)
 {
-	__u32 step = (__u32)(now_ns >> NEAR_SHIFT);
+	return (__u32)(at_ns >> NEAR_SHIFT) & NEAR_MASK;
+}
+
+static __always_inline int near_add(struct live *l, __u64 turn_ns)
+{
+	__u32 step = near_step(turn_ns);
 
 	return step_add(&l->near[step & (NEAR_RING - 1)], step);
 }
 
-static __always_inline int near_arrived(struct live *l, __u64 at_ns)
+/* One of that near_step() has arrived. */
+static __always_inline int near_arrived(struct live *l, __u32 step)
 {
-	__u32 step = (__u32)(at_ns >> NEAR_SHIFT);
-
 	return step_sub(&l->near[step & (NEAR_RING - 1)], step);
+}
+
+/*
+ * Let in within NEAR_FRESH steps, or waiting in the room, and no session yet. A step of everybody is
+ * a whole number of near ones: what waits until a later one is counted there.
+ */
+static __always_inline __u64 coming_fresh(const struct live *l, __u64 now_ns)
+{
+	int waiting = *(volatile const __u64 *)&l->held_until_ns > now_ns;
+	__u32 now = near_step(now_ns), last = waiting ? now | (NEAR_OF_COMING - 1) : now;
+	__u64 count = 0;
+
+	KEEP_LOOP
+	for (__u32 i = 0; i < NEAR_FRESH + NEAR_OF_COMING; i++) {
+		__u32 step = (now - (NEAR_FRESH - 1) + i) & NEAR_MASK;
+
+		count += step_count(&l->near[step & (NEAR_RING - 1)], step);
+		if (step == last)
+			break;
+	}
+	if (waiting)
+		count +=
+			coming_over(&l->everybody, coming_step(now_ns) + 1, COMING_AHEAD).to_arrive;
+	return count;
 }
 
 /*
@@ -278,13 +311,16 @@ static __always_inline int near_arrived(struct live *l, __u64 at_ns)
  */
 static __always_inline __u32 near_expected(const struct live *l, __u64 now_ns)
 {
-	__u32 step = (__u32)(now_ns >> NEAR_SHIFT), count = 0;
+	__u32 now = near_step(now_ns), count = 0;
 	struct coming_sum past = coming_past(&l->everybody, now_ns);
 	__u64 lost = coming_lost(&past) / NEAR_OF_YOUNG;
 
 	KEEP_LOOP
-	for (__u32 i = 0; i < NEAR_STEPS; i++)
-		count += step_count(&l->near[(step - i) & (NEAR_RING - 1)], step - i);
+	for (__u32 i = 0; i < NEAR_STEPS; i++) {
+		__u32 step = (now - i) & NEAR_MASK;
+
+		count += step_count(&l->near[step & (NEAR_RING - 1)], step);
+	}
 	return count > lost ? count - (__u32)lost : 0;
 }
 
@@ -297,11 +333,7 @@ static __always_inline __u32 held_slot(__u32 address, __u16 port)
 static __always_inline int held_add(struct live *l, __u32 slot, __u64 turn_ns)
 {
 	__u32 step = (__u32)(turn_ns >> HELD_SHIFT);
-	__u64 last_ns = *(volatile __u64 *)&l->held_until_ns;
 
-	/* A lost race leaves an end that is a little early: the last ones then do not count. */
-	if (turn_ns > last_ns)
-		__sync_val_compare_and_swap(&l->held_until_ns, last_ns, turn_ns);
 	return step_add(&l->held[slot & (HELD_LISTENERS - 1)][step & (HELD_RING - 1)], step);
 }
 
@@ -327,29 +359,53 @@ VERIFIED_ALONE int held_now(const struct live *l, __u32 slot, __u64 now_ns)
 	return (int)count;
 }
 
+/* Until when somebody is in the room, as all were told. */
+static __always_inline void held_until(struct live *l, __u64 left_ns)
+{
+	__u64 last_ns = *(volatile __u64 *)&l->held_until_ns;
+
+	/* A lost race leaves an end that is a little early: the last ones then do not count. */
+	if (left_ns > last_ns)
+		__sync_val_compare_and_swap(&l->held_until_ns, last_ns, left_ns);
+}
+
+/*
+ * What an admitted attempt has to know for its arrival, in one word: in its upper half the step of
+ * everybody, below it the near one, in the lowest byte ADMITTED_.
+ */
+static __always_inline __u64 admitted_coming(__u64 turn_ns, __u32 flags)
+{
+	return (__u64)coming_step(turn_ns) << 32 | near_step(turn_ns) << 8 | flags;
+}
+
+static __always_inline __u32 admitted_step(__u64 coming)
+{
+	return (__u32)(coming >> 32);
+}
+
+static __always_inline __u32 admitted_near(__u64 coming)
+{
+	return (__u32)coming >> 8;
+}
+
 /*
  * Notes an attempt that is let in at turn_ns. left_ns: until then it may be in the waiting room; 0:
- * it goes at once. slot: of the listener, or HELD_NOWHERE. Returns what of it state_arrived() has to
- * know: ADMITTED_.
+ * it goes at once. slot: of the listener, or HELD_NOWHERE. Returns 0, or -1: without live sessions.
  */
 VERIFIED_ALONE int coming_note(struct live *l, __u64 turn_ns, __u64 left_ns, __u32 slot, __u32 rank)
 {
-	int flags = 0;
-
 	if (!l)
-		return 0;
+		return -1;
 	coming_add(&l->everybody, turn_ns);
-	if (rank == CLASS_KNOWN) {
+	if (rank == CLASS_KNOWN)
 		coming_add(&l->known, turn_ns);
-		flags = ADMITTED_KNOWN;
-	}
+	near_add(l, turn_ns);
 	if (left_ns) {
+		held_until(l, left_ns);
 		if (slot < HELD_LISTENERS)
 			held_add(l, slot, left_ns);
-		return flags | ADMITTED_HELD;
 	}
-	near_add(l, turn_ns);
-	return flags;
+	return 0;
 }
 
 #endif

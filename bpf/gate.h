@@ -226,8 +226,8 @@ FRAME_OF_ITS_OWN int gate_admit(struct state *st, const struct bucket *global,
 	if (turn != TURN_NOW && global->t_ns > HELD_GAP_NS)
 		late_ns = global->t_ns - HELD_GAP_NS;
 	fresh.passes = admitted_passes(turn_ns + late_ns, turn != TURN_NOW);
-	fresh.coming = (__u32)coming_note(st->live, turn_ns, left_ns, t->listener, t->rank);
-	fresh.coming |= (__u64)coming_step(turn_ns) << 32;
+	coming_note(st->live, turn_ns, left_ns, t->listener, t->rank);
+	fresh.coming = admitted_coming(turn_ns, t->rank == CLASS_KNOWN ? ADMITTED_KNOWN : 0);
 	state_admit(st, a, &fresh);
 	return turn;
 }

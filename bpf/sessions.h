@@ -39,9 +39,11 @@ VERIFIED_ALONE int sessions_room(const struct session_limits *s, const struct li
 	live = *(volatile const __s64 *)&l->sessions;
 	if (live >= (__s64)(known ? s->most : s->most_unknown))
 		return ROOM_NONE;
-	coming = coming_expected(known ? &l->known : &l->everybody, now_ns);
-	if (known)
+	if (known) {
+		coming = coming_expected(&l->known, COMING_ANY, now_ns);
 		return live + coming >= s->most ? ROOM_PENDING : ROOM_FREE;
+	}
+	coming = coming_expected(&l->everybody, coming_fresh(l, now_ns), now_ns);
 	pending = coming_count(&l->everybody, now_ns);
 	if (pending > s->pending_most)
 		pending = s->pending_most;

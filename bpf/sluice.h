@@ -85,11 +85,18 @@
 #define COMING_OF_SOURCE_SHIFT 31
 #define COMING_OF_SOURCE_RING  8
 
-/* On their way to an accept queue: steps of 34 ms, four of them about the longest round trip. */
-#define NEAR_SHIFT    25
-#define NEAR_RING     16
-#define NEAR_STEPS    4
-#define NEAR_OF_YOUNG 16 /* young steps are so many times as long as near ones */
+/*
+ * The same in finer steps, of 34 ms: four of them are about the longest round trip to an accept
+ * queue, and who has not arrived after half a second (NEAR_FRESH) will hardly ever. The ring has
+ * room for pace-horizon; its steps are counted modulo 2^24 (6 days).
+ */
+#define NEAR_SHIFT     25
+#define NEAR_MASK      0xffffffU
+#define NEAR_RING      512
+#define NEAR_STEPS     4
+#define NEAR_FRESH     16
+#define NEAR_OF_COMING 32 /* so many make a step of COMING_SHIFT */
+#define NEAR_OF_YOUNG  16 /* the young ones are so many times NEAR_STEPS */
 
 /*
  * In the waiting room, by when they have left it: steps of 268 ms, for pace-horizon and a second. Of
@@ -391,9 +398,9 @@ struct live {
 	__u64 let_in;	     /* to accept queues within a step of the clock (backlog.h) */
 	__u64 held_until_ns; /* when the last one leaves the waiting room, as it was told */
 	__u64 pad[4];
-	struct coming everybody; /* attempts that may become sessions */
-	struct coming known;	 /* of these the ones of known senders */
-	__u64 near[NEAR_RING];	 /* on their way to an accept queue, as in coming_of_source */
+	struct coming everybody;	       /* attempts that may become sessions */
+	struct coming known;		       /* of these the ones of known senders */
+	__u64 near[NEAR_RING];		       /* the same, as in coming_of_source */
 	__u64 held[HELD_LISTENERS][HELD_RING]; /* in the waiting room, by the step of their turn */
 };
 
@@ -457,13 +464,12 @@ struct class_key_v6 {
 
 #define ADMITTED_ESTABLISHED 1U /* the handshake was completed */
 #define ADMITTED_KNOWN	     2U /* of a known sender */
-#define ADMITTED_HELD	     4U /* through the waiting room */
 
 /* An attempt that was admitted: a retransmit of it passes, within bounds. */
 struct admitted {
 	__u64 at_ns;
 	__u64 passes; /* time of the last pass, its low byte replaced by how many: one exchange */
-	__u64 coming; /* the step in which it is to be a session, and ADMITTED_ below it */
+	__u64 coming; /* ADMITTED_ and the steps in which it is to be a session: admitted_coming() */
 };
 
 /* What each CPU counts. Read all at once by the daemon; written without locks. */

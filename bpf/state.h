@@ -367,17 +367,16 @@ static __always_inline void state_arrived(struct state *st, struct attempt *a, _
 		    coming)
 		return;
 	st->counters->established++;
-	coming_arrived(&st->live->everybody, (__u32)(coming >> 32));
+	coming_arrived(&st->live->everybody, admitted_step(coming));
 	if (coming & ADMITTED_KNOWN)
-		coming_arrived(&st->live->known, (__u32)(coming >> 32));
-	if (!(coming & ADMITTED_HELD))
-		near_arrived(st->live, seen->at_ns);
+		coming_arrived(&st->live->known, admitted_step(coming));
+	near_arrived(st->live, admitted_near(coming));
 	if (!st->policy->sessions.per_source)
 		return;
 	state_slot_key(st, TABLE_HOLDER, a, &key);
 	c = state_find(st, TABLE_COMING, &key);
 	if (c)
-		coming_of_source_arrived(c, coming >> 32 << COMING_SHIFT);
+		coming_of_source_arrived(c, (__u64)admitted_step(coming) << COMING_SHIFT);
 }
 
 /* --- the buckets of sources and subnets ---------------------------------------------------- */

@@ -160,10 +160,18 @@ class Model:
         busy = sum(1 for i in range(-8, -1) if steps.begun.get((now >> 30) + i))
         return steps.missing(now, -8, -2) * 2 * 5 // (busy * 4) if busy else 0
 
-    def expected(self, steps, now):
+    def fresh(self, now):
+        """Of half a second, or still to leave the room."""
+        if self.room_last <= now:
+            return self.near.missing(now, -15, 0)
+        later = 31 - (now >> 25) % 32  # the end of the step of everybody
+        return self.near.missing(now, -15, later) + self.everybody.missing(now, 1, 11)
+
+    def expected(self, steps, now, fresh=None):
         young = steps.missing(now, -1, 11)
         begun, lost = steps.started(now, -8, -2), steps.missing(now, -8, -2)
-        share = young * (begun - lost + 1) // (begun + 1)
+        fresh = young if fresh is None else min(young, fresh)
+        share = fresh * (begun - lost + 1) // (begun + 1)
         return max(share, young - self.usually_lost(steps, now))
 
     def no_slot(self, now, known):
@@ -176,7 +184,7 @@ class Model:
         if known:
             coming = self.expected(self.known, now)
         else:
-            coming = max(self.expected(self.everybody, now),
+            coming = max(self.expected(self.everybody, now, self.fresh(now)),
                          min(self.coming(now), self.pending_most))
         return "deferred" if self.live + coming >= most else None
 
@@ -233,8 +241,7 @@ class Model:
             self.everybody.arrived(seen["turn"])
             if seen["known"]:
                 self.known.arrived(seen["turn"])
-            if not seen["later"]:
-                self.near.arrived(seen["at"])
+            self.near.arrived(seen["turn"])
             own = self.slot("source", family, attempt[0])
             if self.own_most and own in self.sources:
                 self.sources[own].arrived(seen["turn"] >> 30 << 30)
@@ -349,12 +356,12 @@ class Model:
         if self.own_most:
             own = self.slot("source", family, source)
             self.sources.setdefault(own, Steps(31)).begins(now + wait)
-        if not wait:
-            self.near.begins(now)
-        if wait and self.backlog:  # without a listener there is no queue to have a place in
+        self.near.begins(now + wait)
+        if wait:
             left = now + wait + min(shared.t, SECOND)  # up to an interval late
-            self.in_room.begins(left)
             self.room_last = max(self.room_last, left)
+            if self.backlog:  # without a listener there is no queue to have a place in
+                self.in_room.begins(left)
         self.everybody.begins(now + wait)
         if known:
             self.known.begins(now + wait)

@@ -216,7 +216,7 @@ static void test_arrives(void)
 	CHECK_U64(coming_count(&c, NOW + 33 * STEP), 1);
 	CHECK_U64(coming_add(NULL, NOW), -1ULL);
 	CHECK_U64(coming_arrived(NULL, 0), -1ULL);
-	CHECK_U64(coming_expected(NULL, NOW), 0);
+	CHECK_U64(coming_expected(NULL, COMING_ANY, NOW), 0);
 }
 
 /* What is held until later is counted from now on, for the longest horizon. */
@@ -225,10 +225,10 @@ static void test_held_counts(void)
 	struct coming c = {};
 
 	coming_add(&c, NOW + SEC(10));
-	CHECK_U64(coming_expected(&c, NOW), 1);
+	CHECK_U64(coming_expected(&c, COMING_ANY, NOW), 1);
 	CHECK_U64(coming_count(&c, NOW), 1);
-	CHECK_U64(coming_expected(&c, NOW + SEC(11)), 1);
-	CHECK_U64(coming_expected(&c, NOW + SEC(10) + 2 * STEP), 0);
+	CHECK_U64(coming_expected(&c, COMING_ANY, NOW + SEC(11)), 1);
+	CHECK_U64(coming_expected(&c, COMING_ANY, NOW + SEC(10) + 2 * STEP), 0);
 	CHECK_U64(coming_arrived(&c, coming_step(NOW + SEC(10))), 0);
 	CHECK_U64(coming_count(&c, NOW + SEC(10)), 0);
 }
@@ -251,7 +251,7 @@ static void test_full_step(void)
 		c.word[step % COMING_RING] = coming_head(step) | COMING_MASK * COMING_ONE;
 	}
 	CHECK_U64(coming_count(&c, NOW), (COMING_STEPS + COMING_AHEAD) * COMING_MASK);
-	CHECK(coming_expected(&c, NOW) > 0, "a flood held ahead is not expected");
+	CHECK(coming_expected(&c, COMING_ANY, NOW) > 0, "a flood held ahead is not expected");
 }
 
 /* Of a steady flood with so many real ones in it about so many are expected. */
@@ -272,7 +272,7 @@ static void test_expected(void)
 		traffic(&c, NOW, rows[i].young, rows[i].before, rows[i].arrived);
 		/* The step before this one is young too: only this one's are, here. */
 		c.word[(coming_step(NOW) - 1) % COMING_RING] = 0;
-		n = coming_expected(&c, NOW);
+		n = coming_expected(&c, COMING_ANY, NOW);
 		CHECK(n >= rows[i].low && n <= rows[i].high, "row %zu: %llu are expected", i, n);
 	}
 }
@@ -315,6 +315,54 @@ static void test_any_order(void)
 		history(seed, NOW);
 }
 
+/*
+ * What a flood has lost a second ago is still lost: with 70 real clients a second, 100 ms away, and 40
+ * spoofed ones, hardly more than the real ones on their way are expected.
+ */
+static void test_fresh(void)
+{
+	struct live l = {};
+	__u64 n = 0, most = 0;
+
+	for (int ms = 0; ms < 20000; ms++) {
+		__u64 now = NOW + MS(ms);
+
+		if (ms % 25 == 0) /* spoofed */
+			coming_note(&l, now, 0, 0, CLASS_UNKNOWN);
+		if (ms % 14 == 0)
+			coming_note(&l, now, 0, 0, CLASS_UNKNOWN);
+		if (ms >= 100 && (ms - 100) % 14 == 0) {
+			__u64 coming = admitted_coming(now - MS(100), 0);
+
+			CHECK_U64(coming_arrived(&l.everybody, admitted_step(coming)), 0);
+			CHECK_U64(near_arrived(&l, admitted_near(coming)), 0);
+		}
+		if (ms < 12000)
+			continue;
+		n = coming_expected(&l.everybody, coming_fresh(&l, now), now);
+		most = n > most ? n : most;
+	}
+	CHECK(n >= 7 && most <= 30, "%llu of 7 on their way are expected, at most %llu", n, most);
+	CHECK(coming_expected(&l.everybody, COMING_ANY, NOW + MS(20000)) > 30,
+	      "without the near steps it would be as few");
+}
+
+/* Who waits in the room is fresh until half a second after his turn, however long that is. */
+static void test_fresh_held(void)
+{
+	struct live l = {};
+
+	for (int i = 1; i <= 100; i++) /* ten a second for ten seconds */
+		coming_note(&l, NOW + MS(100) * i, NOW + MS(100) * i + SEC(1), 0, CLASS_UNKNOWN);
+	for (int i = 0; i < 100; i++) {
+		__u64 n = coming_fresh(&l, NOW + MS(100) * i + MS(50)), waiting = 100 - i;
+		__u64 gone = i < 5 ? i : 5;
+
+		CHECK(n >= waiting + gone && n <= waiting + gone + 1, "after %d: %llu", i, n);
+	}
+	CHECK_U64(coming_fresh(&l, NOW + SEC(11)), 0);
+}
+
 /* --- of one source ------------------------------------------------------------------------------ */
 
 static void test_of_source(void)
@@ -344,13 +392,20 @@ static void test_of_source(void)
 
 /* --- the waiting room ---------------------------------------------------------------------------- */
 
+/* As coming_note() does for who waits. */
+static int put_held(struct live *l, __u32 slot, __u64 left_ns)
+{
+	held_until(l, left_ns);
+	return held_add(l, slot, left_ns);
+}
+
 static void test_held_now(void)
 {
 	struct live l = {};
 
 	CHECK_U64(held_now(&l, 1, NOW), 0);
 	for (int i = 1; i <= 100; i++) /* ten a second for ten seconds */
-		CHECK_U64(held_add(&l, 1, NOW + MS(100) * i), 0);
+		CHECK_U64(put_held(&l, 1, NOW + MS(100) * i), 0);
 	for (int i = 0; i < 100; i++) {
 		__u64 n = held_now(&l, 1, NOW + MS(100) * i + MS(50));
 
@@ -358,7 +413,7 @@ static void test_held_now(void)
 	}
 	CHECK_U64(held_now(&l, 1, NOW + SEC(10)), 0);
 	CHECK_U64(held_now(&l, 2, NOW), 0); /* for another listener */
-	held_add(&l, 1, NOW + SEC(30));	    /* the ring has come round */
+	put_held(&l, 1, NOW + SEC(30));	    /* the ring has come round */
 	CHECK_U64(held_now(&l, 1, NOW + SEC(21)), 1);
 	CHECK_U64(held_now(&l, 1, NOW + SEC(30)), 0);
 	CHECK_U64(held_now(NULL, 1, NOW), 0);
@@ -442,7 +497,7 @@ static void test_held_have_places(void)
 
 	for (int i = 0; i < 6; i++) {
 		CHECK(backlog_claim(&l, &b, PATIENCE_NEW, 1, NOW), "no place for number %d", i);
-		held_add(&l, 1, NOW + SEC(1) + i);
+		put_held(&l, 1, NOW + SEC(1) + i);
 	}
 	CHECK(!backlog_claim(&l, &b, PATIENCE_NEW, 1, NOW), "a seventh");
 	CHECK(backlog_claim(&l, &other, PATIENCE_NEW, 1, NOW), "of another listener");
@@ -474,8 +529,8 @@ static void test_blind(void)
 	CHECK_U64(burst_let_in(&l, &b, PATIENCE_AGAIN, NOW + MS(60)), 3);
 	CHECK_U64(burst_let_in(&l, &seeing, PATIENCE_NEW, NOW + MS(70)), 6);
 	for (int i = 0; i < 6; i++)
-		CHECK_U64(near_arrived(&l, NOW), 0);
-	CHECK_U64(near_arrived(&l, NOW), -1ULL);
+		CHECK_U64(near_arrived(&l, near_step(NOW)), 0);
+	CHECK_U64(near_arrived(&l, near_step(NOW)), -1ULL);
 	CHECK_U64(burst_let_in(&l, &b, PATIENCE_NEW, NOW + MS(90)), 6);
 	let_in(&l, 6, NOW + MS(100));
 	CHECK_U64(burst_let_in(&l, &b, PATIENCE_NEW, NOW + MS(100) + NEAR_STEPS * NEAR), 6);
@@ -516,6 +571,8 @@ void suite_coming(void)
 		{"on their way: how many are expected", test_expected},
 		{"on their way: any order, against a list", test_any_order},
 		{"on their way: of one source", test_of_source},
+		{"what a flood has lost is not expected", test_fresh},
+		{"who waits is expected", test_fresh_held},
 		{"the waiting room, by what was told", test_held_now},
 		{"the accept queue: places of each kind", test_places},
 		{"the accept queue: a burst within a tick", test_burst_within_a_tick},
