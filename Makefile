@@ -153,7 +153,9 @@ BENCH_SKELETONS := $(B)/bench/drive.skel.h $(B)/bench/stages.skel.h
 $(B)/bench/%: tests/bench/%.c $(LAB_C) daemon/listed.c $(BENCH_SKELETONS) $(SKELETONS) $(HEADERS)
 	$(call msg,CC,$@)
 	$(Q)$(BENCH_CC) $< $(LAB_C) daemon/listed.c -lbpf -lelf -lz -lpthread -o $@
-bench: all $(patsubst %,$(B)/bench/%,accuracy costs live stages)
+# Calls stay calls, but for what is inline in the kernel's program too.
+$(B)/bench/paths: BENCH_CC += -fno-inline
+bench: all $(patsubst %,$(B)/bench/%,accuracy costs live paths stages)
 	$(Q)exec python3 -B tests/bench/run $(B)
 # That run into docs/: its figures, tables and picture.
 bench-document:
@@ -229,7 +231,7 @@ install: all
 	$(Q)install -d $(DESTDIR)$(DATADIR)/hooks
 	$(Q)install -m 0755 scripts/hooks/* $(DESTDIR)$(DATADIR)/hooks/
 	$(Q)install -m 0755 scripts/known-senders $(DESTDIR)$(DATADIR)/
-	$(Q)install -m 0644 dist/prometheus/sluice.rules.yml $(DESTDIR)$(DATADIR)/
+	$(Q)install -m 0644 dist/prometheus/sluice.rules.yml dist/grafana/sluice.json $(DESTDIR)$(DATADIR)/
 	$(Q)install -d $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(LIBDIR)/,$(SYSTEM_D))
 	$(Q)for unit in $(notdir $(wildcard dist/systemd/*.service)); do \
 		sed -e 's|/usr/sbin/|$(SBINDIR)/|; s|/usr/share/sluice|$(DATADIR)|' \

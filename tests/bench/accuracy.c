@@ -34,6 +34,7 @@
 #define FULL_SPEED   4096 /* frames between two looks at the clock */
 #define TICK_NS	     1000000
 #define SECONDS_MOST 60
+#define TRIES	     5
 
 struct accuracy_case {
 	const char *name;
@@ -84,8 +85,11 @@ static long long count_admitted(uint64_t *judged)
 	return sum;
 }
 
-/* Seconds from the first SYN to the last, by the clock that the gate has. Forgets them. */
-static double time_taken(void)
+/*
+ * Seconds from the first SYN to the last, by the clock that the gate has, and the longest that a CPU
+ * sent none. Forgets them.
+ */
+static double time_taken(double *gap)
 {
 	static struct driven each[CPUS_MOST];
 	static const struct driven none[CPUS_MOST];
@@ -95,7 +99,10 @@ static double time_taken(void)
 
 	if (bpf_map_lookup_elem(fd, &zero, each) || bpf_map_update_elem(fd, &zero, none, BPF_ANY))
 		return -errno;
+	*gap = 0;
 	for (int i = 0; i < CPUS_MOST; i++) {
+		if ((double)each[i].gap_ns / 1e9 > *gap)
+			*gap = (double)each[i].gap_ns / 1e9;
 		if (each[i].first_ns && each[i].first_ns < first)
 			first = each[i].first_ns;
 		if (each[i].last_ns > last)
@@ -192,11 +199,15 @@ static int prepare(const struct accuracy_case *c)
 	return lab_put_policy(&lab, &p);
 }
 
-static int print_case(const struct accuracy_case *c, bool fast, int cpus, double seconds)
-{
-	double took, most;
+struct count {
+	double took, gap;
 	long long admitted;
 	uint64_t judged;
+};
+
+static int measure_case(const struct accuracy_case *c, bool fast, int cpus, double seconds,
+			struct count *n)
+{
 	int bad = prepare(c);
 
 	if (bad)
@@ -204,15 +215,35 @@ static int print_case(const struct accuracy_case *c, bool fast, int cpus, double
 	bad = send_all(fast ? 0 : (double)OVERLOAD * RATE, seconds, cpus);
 	if (bad)
 		return bad;
-	took = time_taken();
-	admitted = count_admitted(&judged);
-	if (took < 0 || admitted < 0)
-		return -EIO;
-	most = RATE * took + BURST;
+	n->took = time_taken(&n->gap);
+	n->admitted = count_admitted(&n->judged);
+	return n->took < 0 || n->admitted < 0 ? -EIO : 0;
+}
+
+/*
+ * Where the machine let a CPU send nothing for half as long as it takes to fill the bucket, what it
+ * could not hold may be missing: then again, a few times.
+ */
+static int print_case(const struct accuracy_case *c, bool fast, int cpus, double seconds)
+{
+	struct count n = {};
+	double most;
+	int bad = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		bad = measure_case(c, fast, cpus, seconds, &n);
+		if (bad)
+			return bad;
+		if (n.gap < (double)BURST / RATE / 2)
+			break;
+	}
+	most = RATE * n.took + BURST;
 	printf("{\"limit\": \"%s\", \"load\": \"%s\", \"cpus\": %d, \"seconds\": %.3f, "
-	       "\"judged\": %llu, \"admitted\": %lld, \"expected\": %.0f, \"percent\": %.3f}\n",
-	       c->name, fast ? "full speed" : "10x", cpus, took, (unsigned long long)judged,
-	       admitted, most, 100 * ((double)admitted - most) / most);
+	       "\"gap_ms\": %.0f, \"judged\": %llu, \"admitted\": %lld, \"expected\": %.0f, "
+	       "\"percent\": %.3f}\n",
+	       c->name, fast ? "full speed" : "10x", cpus, n.took, n.gap * 1000,
+	       (unsigned long long)n.judged, n.admitted, most,
+	       100 * ((double)n.admitted - most) / most);
 	fflush(stdout);
 	return 0;
 }

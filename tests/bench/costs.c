@@ -32,7 +32,7 @@
 
 #define ROUNDS_MOST    15
 #define CPUS	       2
-#define RUNS_CHEAP     400000
+#define RUNS_CHEAP     300000
 #define RUNS_DEAR      60000 /* of what fills tables: no more a stretch than a busy server admits */
 #define CLASSES_PREFIX 24
 #define CLASSES_FIRST  0x0b000000U /* 11.0.0.0, where no SYN comes from */
@@ -266,6 +266,8 @@ static int prepare(const struct cost_case *c)
 {
 	int bad;
 
+	if (c->program && lab.gate)
+		return 0; /* it never meets the gate */
 	lab_close(&lab);
 	bad = lab_open(&lab);
 	if (bad)

@@ -26,52 +26,55 @@ NO_LIMITER, DROP = "no limiter, a listener", "XDP that drops"
 # Why a target is not met, and what would meet it.
 WHY = {
     "not ours":
-        "The gate finds its words of state before it parses, as the guarded ports are in the policy. "
-        "Ports in the program itself would save that, but a reload would then have to load another "
-        "program (see below).",
+        "The gate finds its words of state before it parses, as the guarded ports are in the "
+        "policy. Ports in the program itself would save that, but a reload would then have to "
+        "load another program (see below).",
     "one source, denied by its own bucket":
-        "The tables are asked here: a hit and half a dozen calls within the program, each of which "
-        "costs what the table of single steps says. The target was set by prototypes on a machine "
-        "whose calls cost a fraction of that. Inlining the slow path does not fit into the 512 bytes of stack that "
-        "all functions of a program share; a machine without the mitigation would come near.",
+        "The tables are asked here: a hit and half a dozen calls within the program, each of "
+        "which costs what the table of single steps says. The target was set by prototypes on a "
+        "machine whose calls cost a fraction of that. Inlining the slow path does not fit into "
+        "the 512 bytes of stack that all functions of a program share; a machine without the "
+        "mitigations has cheaper calls.",
     "one source, admitted: 30 ns, an insert and the look-up":
         "What the target does not name is done as well: two tables asked and two words charged by "
         "exchange, three rings of attempts that are on their way, the place in the accept queue "
         "claimed, the presence filter written. Each is a call or more. It is also the path that "
-        "matters least: an admitted SYN costs the TCP stack more than this, and no more of them come "
-        "than connection-rate lets in.",
+        "matters least: an admitted SYN costs the TCP stack more than this, and no more of them "
+        "come than connection-rate lets in.",
     "all cold, admitted: two inserts and 60 ns":
-        "As above; and cold lines of a table of 131,072 sources. Without a global limit nobody runs "
-        "it: those inserts are bounded by connection-rate.",
+        "As above; and cold lines of a table of 131,072 sources. Without a global limit nobody "
+        "runs it: those inserts are bounded by connection-rate.",
     "spoofed flood, nobody listed":
-        "The table of steps says where it goes. The parse and the words of state are half of it; the "
-        "prototype that set the target did little more than ask one word. Fewer counters, or ports and modes that are constants, are what is left to take away.",
+        "The table of steps says where it goes. The parse and the words of state are half of it; "
+        "the prototype that set the target did little more than ask one word. Fewer counters, or "
+        "ports and modes that are constants, are what is left to take away.",
     "spoofed flood, 100,000 listed and 100,000 known":
         "One more cache line, of the listed; and where its bits are set by chance the tables are "
         "asked, and that SYN goes the long way. More bits would make that rarer.",
     "spoofed flood, dearest number of sources to cheapest":
-        "No table is asked, whatever the number of sources. What differs is how often the line of the "
-        "presence filter (1 MiB) is still in the cache.",
+        "No table is asked, whatever the number of sources. What differs is how often the line of "
+        "the presence filter (1 MiB) is still in the cache.",
     "two CPUs to one, spoofed flood":
-        "Nothing that is shared is written on this path. The two CPUs of this machine are shared with "
-        "others, and so are their caches.",
+        "Nothing that is shared is written on this path. The two CPUs of this machine are shared "
+        "with others, and so are their caches.",
     "two CPUs to one, admitted":
         "Two CPUs write the word of the global bucket and take locks of the kernel's LRU tables.",
     "end to end: Sluice native to a program that parses and drops":
-        "Parsing hardly shows beside what the driver does for a frame. Sluice reads and writes about "
-        "sixteen cache lines besides, one of them cold, and BPF cannot fetch it ahead. Fewer lines "
-        "(a policy that has what the flood path needs in one, counters side by side) would help.",
+        "Parsing hardly shows beside what the driver does for a frame. Sluice reads and writes "
+        "about sixteen cache lines besides, one of them cold, and BPF cannot fetch it ahead. "
+        "Fewer lines (a policy that has what the flood path needs in one, counters side by side) "
+        "would help.",
     "accuracy: furthest from rate x time + burst":
-        "Who is not running for longer than the burst lasts loses what the bucket could not hold "
-        "meanwhile: so where the machine gives the sender no CPU for a tenth of a second.",
+        "Where the machine gives the sender no CPU for longer than it takes to fill the bucket, "
+        "what the bucket could not hold is missing. A case with such a gap is repeated, up to "
+        "five times.",
     "the daemon's share of a CPU":
-        "Each second it samples the load, the sockets and all counters; in a storm it reads sampled "
-        "events as well, and a machine that is busy with others makes all of it slower.",
+        "Each second it samples the load, the sockets and all counters; in a storm it reads "
+        "sampled events as well, and a machine that is busy with others makes all of it slower.",
     "the daemon's resident memory":
-        "The table of known senders has room for 65,536 and is written whole at the start, which is "
-        "the larger part of what is its own. The maps that it shares "
-        "with the kernel count as files. A table that is touched as it fills would be below the "
-        "target until it is full.",
+        "The table of known senders has room for 65,536 and is written whole at the start, which "
+        "is the larger part of what is its own. The maps that it shares with the kernel count as "
+        "files. A table that is touched as it fills would be below the target until it is full.",
 }
 
 
@@ -100,7 +103,8 @@ def _machine(result):
     kind = "virtual" if m["virtual"] else "physical"
     mitigations = ", ".join(f"{k}: {v}" for k, v in sorted(m["mitigations"].items()))
     return (f"One run of {result['took_s']} s on a {kind} machine with {m['cpus']} CPUs "
-            f"({m['vendor']}), Linux {m['kernel']}. Mitigations in force that make calls and returns "
+            f"({m['vendor']}), Linux {m['kernel']}. Mitigations in force that make calls and "
+            f"returns "
             f"slow: {mitigations or 'none'}.")
 
 
@@ -119,7 +123,8 @@ def _calls(result):
         return "?" if found is None else f"{found:.1f}" if found < 10 else f"{found:.0f}"
     return (f"A call of a helper (the coarse clock) costs {ns('the coarse clock')} ns, a call of a "
             f"function of the program itself {ns('a call within the program')} ns, a look-up that "
-            f"hits {ns('a hit in the table of sources')} ns: the mitigations above make every return "
+            f"hits {ns('a hit in the table of sources')} ns: the mitigations above make every "
+            f"return "
             f"slow. The count of ticks, which the verifier turns into a load, costs "
             f"{ns('the count of ticks')} ns. So the flood path calls as little as can be.")
 
@@ -128,7 +133,8 @@ def _clock(result):
     coarse, precise = (cost(result, f"the {n} clock, alone") for n in ("coarse", "precise"))
     if None in (coarse, precise):
         return "Not measured in this run."
-    return (f"`bpf_ktime_get_ns` costs {precise:.0f} ns, `bpf_ktime_get_coarse_ns` {coarse:.0f} ns, "
+    return (f"`bpf_ktime_get_ns` costs {precise:.0f} ns, `bpf_ktime_get_coarse_ns` {coarse:.0f} "
+            f"ns, "
             f"`bpf_jiffies64` {cost(result, 'the count of ticks, alone'):.1f} ns.")
 
 
@@ -160,15 +166,20 @@ def _readme(result):
     return (f"A SYN of a spoofed flood, 1,000,000 sources and more than `connection-rate` allows, "
             f"costs the receiving CPU {native:.0f} ns in native XDP over veth: "
             f"{ratio(native, live(result, PARSE)):.1f} times a program that only parses and drops. "
-            f"Limits of all and of each source in nftables cost {times(NFT_INPUT)} as much at input "
+            f"Limits of all and of each source in nftables cost {times(NFT_INPUT)} as much at "
+            f"input "
             f"and {times(NFT_INGRESS)} at ingress, hashlimit {times(HASHLIMIT)}, Sluice in generic "
-            f"XDP {times(GENERIC)}, and no limiter, answering with SYN cookies, {times(NO_LIMITER)}. "
+            f"XDP {times(GENERIC)}, and no limiter, answering with SYN cookies, "
+            f"{times(NO_LIMITER)}. "
             f"The gate itself takes {cost(result, FLOODS[2]):.0f} ns of it, "
-            f"{cost(result, LISTED):.0f} ns with 100,000 prefixes listed and 100,000 senders known. "
+            f"{cost(result, LISTED):.0f} ns with 100,000 prefixes listed and 100,000 senders "
+            f"known. "
             f"What is let in is rate x time + burst within {accuracy['figure']:.2f} %. The daemon "
             f"takes {daemon['cpu_percent']:.2f} % of a CPU in a storm of {daemon['storm_per_s']:,} "
-            f"SYNs a second, and {daemon['resident_kib'] / 1024:.0f} MiB. `make bench` measures it on "
-            f"your machine in five minutes; [docs/performance.md](docs/performance.md) has the rest, "
+            f"SYNs a second, and {daemon['resident_kib'] / 1024:.0f} MiB. `make bench` measures "
+            f"it on "
+            f"your machine in five minutes; [docs/performance.md](docs/performance.md) has the "
+            f"rest, "
             f"and which targets are not met.")
 
 
@@ -203,6 +214,7 @@ SECTIONS = {
     "profile": lambda r: _table(r, "Sluice native under"),
     "accuracy": lambda r: _table(r, "Admitted"),
     "daemon": lambda r: _table(r, "The daemon"),
+    "paths": lambda r: _table(r, "Instructions"),
     "programs": lambda r: _table(r, "Programs"),
     "skipped": lambda r: _table(r, "Skipped") if r["skipped"] else "Nothing was skipped.",
     "readme": _readme,

@@ -84,9 +84,13 @@ static __always_inline int write_syn(struct xdp_md *ctx)
 	if (!stands_still)
 		number = (__u32)++mine->number + first + (bpf_get_smp_processor_id() << 28);
 	if (notes_time) {
-		mine->last_ns = bpf_ktime_get_coarse_ns();
+		__u64 now_ns = bpf_ktime_get_coarse_ns();
+
 		if (!mine->first_ns)
-			mine->first_ns = mine->last_ns;
+			mine->first_ns = mine->last_ns = now_ns;
+		if (now_ns - mine->last_ns > mine->gap_ns)
+			mine->gap_ns = now_ns - mine->last_ns;
+		mine->last_ns = now_ns;
 	}
 	source = number * GOLDEN;
 	if (sources)

@@ -11,6 +11,7 @@ struct driven {
 	__u64 number;	/* SYNs so far */
 	__u64 first_ns; /* where notes_time is set */
 	__u64 last_ns;
+	__u64 gap_ns; /* the longest without a SYN */
 };
 
 #endif

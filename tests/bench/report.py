@@ -171,6 +171,9 @@ def tables(result):
                 ("of it maps shared with the kernel", f"{d['shared_kib'] / MIB:.1f} MiB"),
                 ("CPU of one change of the policy", f"{d['change_cpu_us']:,} us"),
                 ("`sluice set`, from start to end", f"{d['change_command_us']:,} us")])
+    if result.get("paths"):
+        yield ("Instructions of a path, without what the tables do", ("", "instructions"),
+               [(r["path"], str(r["instructions"])) for r in result["paths"]])
     if "programs" in result:
         yield ("Programs", ("", "instructions", "bytes of machine code", "functions"),
                [(r["program"], f"{r['insns']:,}", f"{r['jited_bytes']:,}", str(r["functions"]))

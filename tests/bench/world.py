@@ -124,22 +124,23 @@ class Server:
     """
 
     def __init__(self, number, drop, cpu):
-        self.interface, self.far = f"s{number}", f"g{number}"
-        self.namespace = f"/run/netns/{self.interface}"
+        name = f"s{number}"
+        # NAPI threads of all namespaces are in one list, and another bench may run.
+        self.interface, self.far = f"{name}-{os.getpid() % 10000}", f"g{number}"
+        self.namespace = f"/run/netns/{name}"
         self.mac = f"02:00:00:00:{number:02x}:05"
         far_mac = f"02:00:00:00:{number:02x}:0c"
         make_namespace(self.namespace)
         sysctl(self.namespace, ipv6__conf__default__disable_ipv6=1,
                ipv4__conf__all__rp_filter=0, ipv4__conf__default__rp_filter=0)
         run("ip", "-n", "g", "link", "add", self.far, "type", "veth", "peer", "name",
-            self.interface, "netns", self.interface)
-        for name, interface, mac in (("g", self.far, far_mac),
-                                     (self.interface, self.interface, self.mac)):
-            run("ip", "-n", name, "link", "set", interface, "address", mac, "up")
+            self.interface, "netns", name)
+        for where, interface, mac in (("g", self.far, far_mac), (name, self.interface, self.mac)):
+            run("ip", "-n", where, "link", "set", interface, "address", mac, "up")
         for words in (f"addr add {SERVER_V4}/24 dev {self.interface}",
                       f"neigh add {NEAR_V4} lladdr {far_mac} dev {self.interface} nud permanent",
                       f"route add default via {NEAR_V4}"):
-            run("ip", "-n", self.interface, *words.split())
+            run("ip", "-n", name, *words.split())
         # Not by `ip -n`, which hides the BPF file system.
         must(GENERATOR, "ip", "link", "set", self.far, "xdpdrv", "pinned", drop)
         within(self.namespace, _gro_on, self.interface)
@@ -157,5 +158,6 @@ class Server:
 
     def frames(self):
         """What it has taken in so far."""
-        text = run("ip", "-n", self.interface, "-s", "-j", "link", "show", self.interface)
-        return json.loads(re.sub(r"^\s*,\s*", "", text))[0]["stats64"]["rx"]["packets"]
+        text = run("ip", "-n", os.path.basename(self.namespace), "-s", "-j", "link", "show",
+                   self.interface)
+        return json.loads(text)[0]["stats64"]["rx"]["packets"]
