@@ -102,23 +102,28 @@ static uint32_t *bucket_of(const struct known *k, const struct prefix_key *key)
 
 uint32_t known_find(const struct known *k, const struct prefix_key *key)
 {
-	uint32_t i = *bucket_of(k, key);
+	uint32_t link = *bucket_of(k, key);
 
-	while (i != NO_SLOT && memcmp(&k->slot[i].key, key, sizeof(*key)))
-		i = k->slot[i].chain;
-	return i;
+	while (link && memcmp(&k->slot[link - 1].key, key, sizeof(*key)))
+		link = k->slot[link - 1].chain;
+	return link ? link - 1 : NO_SLOT;
 }
 
 uint32_t known_take(struct known *k, const struct prefix_key *key)
 {
-	uint32_t i = k->free, *head = bucket_of(k, key);
+	uint32_t i, *head = bucket_of(k, key);
 
-	if (i == NO_SLOT || k->heap_size >= k->most)
+	if (!k->free_count || k->heap_size >= k->most)
 		return NO_SLOT;
-	k->free = k->slot[i].chain;
+	if (k->free) {
+		i = k->free - 1;
+		k->free = k->slot[i].chain;
+	} else {
+		i = k->touched++;
+	}
 	k->free_count--;
 	k->slot[i] = (struct slot){.key = *key, .chain = *head};
-	*head = i;
+	*head = i + 1;
 	return i;
 }
 
@@ -126,11 +131,11 @@ static void release(struct known *k, uint32_t i)
 {
 	uint32_t *link = bucket_of(k, &k->slot[i].key);
 
-	while (*link != i)
-		link = &k->slot[*link].chain;
+	while (*link != i + 1)
+		link = &k->slot[*link - 1].chain;
 	*link = k->slot[i].chain;
 	k->slot[i] = (struct slot){.chain = k->free};
-	k->free = i;
+	k->free = i + 1;
 	k->free_count++;
 }
 
@@ -669,11 +674,11 @@ int known_parse_sender(const char *text, const struct config *c, struct prefix_k
 
 void known_clear(struct known *k)
 {
-	memset(k->slot, 0, k->slots * sizeof(*k->slot));
-	for (uint32_t i = 0; i < k->slots; i++)
-		k->slot[i].chain = i + 1 < k->slots ? i + 1 : NO_SLOT;
-	for (uint32_t i = 0; i <= k->bucket_mask; i++)
-		k->bucket[i] = NO_SLOT;
+	/* What was never used is not written: memory is taken as the table fills. */
+	memset(k->slot, 0, k->touched * sizeof(*k->slot));
+	if (k->touched)
+		memset(k->bucket, 0, (k->bucket_mask + 1UL) * sizeof(*k->bucket));
+	k->touched = 0;
 	k->free = 0;
 	k->free_count = (uint32_t)k->slots;
 	k->heap_size = 0;
@@ -691,7 +696,7 @@ void known_configure(struct known *k, const struct config *c, uint64_t boot_ns)
 	k->bytes = c->known_bytes;
 	k->for_s = c->known_for_ns / NSEC_PER_SEC;
 	k->candidate_s = k->for_s < KNOWN_CANDIDATE_S ? k->for_s : KNOWN_CANDIDATE_S;
-	for (uint32_t i = 0; i < k->slots; i++)
+	for (uint32_t i = 0; i < k->touched; i++)
 		if (k->slot[i].standing != STANDING_NONE)
 			known_settle(k, i, now_s);
 }

@@ -26,7 +26,7 @@ struct slot {
 	uint64_t due_s;	       /* when its standing ends; NEVER_NS: never */
 	uint64_t told_until_s; /* what the kernel was told, unless told_class is unknown */
 	uint32_t told_class;
-	uint32_t chain; /* the next of its bucket, or of the free ones */
+	uint32_t chain; /* the next of its bucket, or of the free ones: index + 1, or 0 */
 	uint32_t older, newer;
 	uint32_t place; /* in the heap */
 	uint32_t next_change;
@@ -45,9 +45,10 @@ struct known {
 
 	size_t most, slots;
 	struct slot *slot;
-	uint32_t free; /* the first free slot */
+	uint32_t touched; /* slots from here on were never used, nor written */
+	uint32_t free;	  /* the first free one of the others: index + 1, or 0 */
 	uint32_t free_count;
-	uint32_t *bucket; /* heads of the chains */
+	uint32_t *bucket; /* heads of the chains: index + 1, or 0 */
 	uint32_t bucket_mask;
 	__u64 seed[2];
 	uint32_t *heap;
