@@ -3,9 +3,11 @@
 
 import os
 import re
+import shutil
+import subprocess
 
-from lib.gate import RUN, TOP, Gate, limits, write
-from lib.scenario import SCENARIOS, scenario
+from lib.gate import RUN, SLUICE, SLUICED, TOP, Gate, limits, write
+from lib.scenario import SCENARIOS, Skip, scenario
 from lib.topology import Net
 
 STATE = "/var/lib/sluice/default"
@@ -21,6 +23,30 @@ def test_security_named(t):
     t.check(len(named) > 30, f"{len(named)} are named")
     t.equal("named, and not there", named - known, set())
     t.check(all(row[3].strip() for row in rows), "each attack has one")
+
+
+def readelf(option, path):
+    return subprocess.run(["readelf", "-W", option, path], capture_output=True, text=True,
+                          check=True, env=os.environ | {"LC_ALL": "C"}).stdout
+
+
+@scenario(limit=20)
+def test_hardened(t):
+    """Both programs: PIE, full RELRO, no executable stack, stack protector, fortified, no run path"""
+    if not shutil.which("readelf"):
+        raise Skip("there is no readelf")
+    for path in (SLUICED, SLUICE):
+        name = os.path.basename(path)
+        dynamic, symbols = readelf("-d", path), readelf("--dyn-syms", path)
+        stack = re.search(r"GNU_STACK.* ([RWE ]{3}) ", readelf("-l", path))
+        t.check("DYN (Position-Independent" in readelf("-h", path) and "PIE" in dynamic,
+                f"{name}: position-independent")
+        t.check("GNU_RELRO" in readelf("-l", path) and "BIND_NOW" in dynamic, f"{name}: full RELRO")
+        t.check(stack and "E" not in stack[1], f"{name}: no executable stack")
+        t.check("__stack_chk_fail" in symbols, f"{name}: stack protector")
+        fortified = set(re.findall(r"__\w+_chk(?=@)", symbols)) - {"__stack_chk_fail"}
+        t.check(len(fortified) >= 3, f"{name}: fortified, {len(fortified)} functions")
+        t.check(not re.search("RPATH|RUNPATH|TEXTREL", dynamic), f"{name}: no run path")
 
 
 @scenario(limit=60)
