@@ -6,6 +6,7 @@
 #   make check-packages  the Debian package installed, upgraded under traffic, removed; the RPM spec
 #   make bench       what decisions cost, end to end beside the peers: five minutes (as root)
 #   make fuzz        libFuzzer on frames, config and class files, FUZZ_SECONDS=30 each
+#   make soak        fuzzers, and faults by name while a storm runs, SOAK_SECONDS=300 (as root)
 #   make demo        the same storm without Sluice and with it (as root)
 #   make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc
 #   make lint        cppcheck, clang-tidy, both compilers, shell syntax
@@ -76,7 +77,7 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz bench bench-document bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
+.PHONY: all demo fuzz soak bench bench-document bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/ $(B)/%.bpf.o $(B)/bench/%.skel.h
 .DEFAULT_GOAL := all
@@ -183,6 +184,11 @@ fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 		$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $$target.corpus \
 			2>&1 | tail -n 12 || exit 1; \
 	done
+
+# A hostile day: SOAK_SECONDS=300 is its short form.
+SOAK_SECONDS ?= 300
+soak: all $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+	$(Q)exec scripts/soak -b $(B) $(SOAK_SECONDS)
 
 check-unit: $(B)/tests/unit
 	$(Q)tests/run unit
