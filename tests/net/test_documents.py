@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """README and guides are held to the programs: configs, commands, keys and metrics."""
 
+import fnmatch
+import glob
 import os
 import re
 import subprocess
@@ -96,3 +98,36 @@ def test_docs(t):
                 t.check(done.returncode in may, f"{line}: {done.returncode} {done.stderr.strip()}")
                 ran += 1
     t.check(ran >= 15, f"{ran} commands")
+
+
+def reasons_of_the_gate():
+    """The reasons in the order in which gate_decide() comes to them, as their words."""
+    text = document("bpf/gate.h")
+    body = text[text.index("gate_decide(struct state *st"):text.index("static __always_inline int "
+                                                                      "gate_is_flood")]
+    # What a helper of a gate decides stands where it is called.
+    body = body.replace("int over =", "REASON_SOURCE_SESSIONS REASON_SOURCE_TIME")
+    body = body.replace("return gate_defer(d, reason, memory)", "")
+    names = re.findall(r"REASON_([A-Z_]+)", body)
+    return [n.lower().replace("_", "-") for n in dict.fromkeys(names)]
+
+
+@scenario(limit=10)
+def test_architecture(t):
+    """docs/architecture.md names every source file, and the gates in the order of the code"""
+    text = document("docs/architecture.md")
+    named = set(re.findall(r"`([a-z_*.]+\.[ch])`", text))
+    files = [os.path.basename(f) for folder in ("bpf/*.[ch]", "daemon/*.c")
+             for f in glob.glob(os.path.join(TOP, folder))]
+    t.equal("files that it does not name", sorted(f for f in files if not any(
+        fnmatch.fnmatch(f, n) for n in named)), [])
+    everything = [os.path.basename(f) for folder in ("bpf/*.[ch]", "daemon/*.[ch]", "tools/*.[ch]")
+                  for f in glob.glob(os.path.join(TOP, folder))]
+    t.equal("names of no file", sorted(n for n in named if not fnmatch.filter(everything, n)), [])
+    table = text.split("## The gates in their order")[1].split("##")[0]
+    t.equal("gates", re.findall(r"^\| `([a-z-]+)`", table, flags=re.M), reasons_of_the_gate())
+    maps = set(re.findall(r"^} (\w+) SEC\(\"\.maps\"\);", document("bpf/maps.h"), flags=re.M))
+    listed = text.split("## Maps, and who writes them")[1].split("##")[0]
+    t.equal("maps that it does not name", sorted(
+        m for m in maps if f"`{m}`" not in listed and m not in ("workspaces", "class_template_v4",
+                                                               "class_template_v6")), [])
