@@ -55,9 +55,14 @@ def _memory_kib(pid):
     """The resident size, and the parts of it."""
     with open(f"/proc/{pid}/status") as f:
         text = f.read()
-    return {name: int(re.search(rf"^{key}:\s+(\d+)", text, re.M).group(1))
-            for name, key in (("resident_kib", "VmRSS"), ("of_its_own_kib", "RssAnon"),
-                              ("of_files_kib", "RssFile"), ("shared_kib", "RssShmem"))}
+    parts = {name: int(re.search(rf"^{key}:\s+(\d+)", text, re.M).group(1))
+             for name, key in (("resident_kib", "VmRSS"), ("of_its_own_kib", "RssAnon"),
+                               ("of_files_kib", "RssFile"))}
+    with open(f"/proc/{pid}/smaps") as f:
+        maps = re.findall(r"bpf-map\n(?:.*\n)*?Rss:\s+(\d+)", f.read())
+    parts["of_maps_kib"] = sum(map(int, maps))  # the kernel has them anyway; they count as files
+    parts["of_files_kib"] -= parts["of_maps_kib"]
+    return parts
 
 
 def _change(process):

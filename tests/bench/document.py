@@ -72,9 +72,11 @@ WHY = {
         "Each second it samples the load, the sockets and all counters; in a storm it reads "
         "sampled events as well, and a machine that is busy with others makes all of it slower.",
     "the daemon's resident memory":
-        "The table of known senders has room for 65,536 and is written whole at the start, which "
-        "is the larger part of what is its own. The maps that it shares with the kernel count as "
-        "files. A table that is touched as it fills would be below the target until it is full.",
+        "The table of the daemon has its parts. Maps of the kernel's programs that the daemon has mapped "
+        "count as its own, though the kernel holds them anyway: the presence filter most of all, "
+        "which could be mapped only while a list is written. The rest are libc and the other "
+        "libraries, shared with other processes, and what the daemon keeps: the last seconds, "
+        "the last month, the known senders.",
 }
 
 

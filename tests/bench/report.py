@@ -168,7 +168,7 @@ def tables(result):
                 ("resident", f"{d['resident_kib'] / MIB:.1f} MiB"),
                 ("of it memory of its own", f"{d['of_its_own_kib'] / MIB:.1f} MiB"),
                 ("of it program and libraries", f"{d['of_files_kib'] / MIB:.1f} MiB"),
-                ("of it maps shared with the kernel", f"{d['shared_kib'] / MIB:.1f} MiB"),
+                ("of it maps of the kernel's programs", f"{d['of_maps_kib'] / MIB:.1f} MiB"),
                 ("CPU of one change of the policy", f"{d['change_cpu_us']:,} us"),
                 ("`sluice set`, from start to end", f"{d['change_command_us']:,} us")])
     if result.get("paths"):
