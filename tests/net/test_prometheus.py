@@ -10,7 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from lib import dashboard, kernel, promtool
+from lib import dashboard, kernel, picture, promtool
 from lib.child import enter, within
 from lib.clients import clients, connect_now
 from lib.gate import Gate, limits, write
@@ -82,6 +82,12 @@ class Prometheus:
         return [(r["metric"], float(r["value"][1]))
                 for r in self.ask("query", query=expression)["result"]]
 
+    def range(self, label, expression, began, ended):
+        """[(value of the label, [(time, value)])] of a query over time, a second apart."""
+        answer = self.ask("query_range", query=expression, start=began, end=ended, step=1)
+        return [(r["metric"].get(label, label), [(at, float(v)) for at, v in r["values"]])
+                for r in answer["result"]]
+
     def firing(self):
         return {a["labels"]["alertname"] for a in self.ask("alerts")["alerts"]
                 if a["state"] == "firing"}
@@ -99,6 +105,21 @@ class Prometheus:
             if time.monotonic() > end:
                 raise TimeoutError(f"{what}: not within {timeout} s")
             time.sleep(0.3)
+
+
+PICTURE = os.environ.get("SLUICE_PICTURE")  # docs/dashboard.svg, to draw it anew
+
+
+def draw(server, began):
+    """What the first panels of the dashboard show of the storm."""
+    ended = time.time()
+    judged = 'sum by (verdict) (rate(sluice_syns_judged_total{mode="enforce"}[4s]))'
+    picture.draw(PICTURE, [
+        ("SYNs a second", "by verdict", server.range("verdict", judged, began, ended)),
+        ("Live sessions", "of max-sessions 500",
+         server.range("sessions", "sluice_sessions", began, ended)),
+        ("Held in the kernel", "SYNs that wait for their turn",
+         server.range("waiting", "sluice_hold_waiting", began, ended))], began, ended)
 
 
 @scenario(limit=150)
@@ -125,6 +146,7 @@ def test_prometheus(t):
     t.check(True, "SluiceMonitorWouldHaveDropped fires of what enforce would have stopped")
 
     gate.sluice("mode", "enforce", "--for", "10m")
+    began = time.time()
     storm = clients(net, [(n / 60, source_v4(n % 100), 0.5) for n in range(60 * 12)] +
                     [(n / 2, BLOCKED, 0) for n in range(24)], server_v4(), patience=6, end=14)
     time.sleep(9)  # long enough for rates
@@ -141,6 +163,8 @@ def test_prometheus(t):
     storm.result()
     time.sleep(2.5)  # what is counted is written and scraped
     counted = sum(r["count"] for r in gate.status()["reasons"] if r["mode"] == "enforce")
+    if PICTURE:
+        draw(server, began)
     shown = server.query('sum(sluice_syns_judged_total{mode="enforce"})')
     t.equal("decisions, in Prometheus and in status", int(shown[0][1]) if shown else None, counted)
 
