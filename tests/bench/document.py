@@ -72,7 +72,7 @@ WHY = {
         "Each second it samples the load, the sockets and all counters; in a storm it reads "
         "sampled events as well, and a machine that is busy with others makes all of it slower.",
     "the daemon's resident memory":
-        "The table of the daemon has its parts. Maps of the kernel's programs that the daemon has mapped "
+        "The table of the daemon has its parts. Maps of the kernel's programs that it has mapped "
         "count as its own, though the kernel holds them anyway: the presence filter most of all, "
         "which could be mapped only while a list is written. The rest are libc and the other "
         "libraries, shared with other processes, and what the daemon keeps: the last seconds, "
@@ -213,7 +213,8 @@ SECTIONS = {
     "clock": _clock,
     "hash": _hash,
     "live": _ends,
-    "profile": lambda r: _table(r, "Sluice native under"),
+    "profile": lambda r: "\n\n".join(filter(None, (_table(r, "Sluice native under"),
+                                                   r.get("profile_note")))),
     "accuracy": lambda r: _table(r, "Admitted"),
     "daemon": lambda r: _table(r, "The daemon"),
     "paths": lambda r: _table(r, "Instructions"),

@@ -167,6 +167,8 @@ def profile(server, build, skipped):
     finally:
         generator.wait(30)
     rows = re.findall(r"^\s+([\d.]+)%\s+\[.\]\s+(\S+)", text, re.M)
+    if not rows:
+        skipped.append({"what": "profile", "why": "perf has seen nothing of the thread"})
     return [{"symbol": re.sub(r"^bpf_prog_[0-9a-f]{16}_", "the gate: ", symbol),
              "percent": float(percent)}
             for percent, symbol in rows if float(percent) >= LEAST_SHOWN]

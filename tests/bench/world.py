@@ -148,7 +148,7 @@ class Server:
         self.listener = Child(self.namespace, _listen, ready=True, stop=True)
         self.thread = _napi_thread(self.interface)
         with open(f"/proc/{self.thread}/comm") as f:
-            self.thread_name = f.read().strip()
+            self.thread_name = f.read().strip()[:15]  # as perf has it (TASK_COMM_LEN)
         os.sched_setaffinity(self.thread, {cpu})
 
     def busy_ns(self):
