@@ -99,8 +99,9 @@ int command_config_in_force(struct daemon *d, const struct config *c, struct con
 	if (!bad)
 		bad = command_put_in_force(d, c, &list, err);
 	classes_free(&list);
-	/* Other interfaces, maybe: they are to have the waiting room at once. */
-	d->pacing.due = !bad;
+	/* Other interfaces, maybe: they have the waiting room before anybody hears of it. */
+	if (!bad)
+		pacing_tend(d);
 	return bad;
 }
 

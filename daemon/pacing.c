@@ -313,7 +313,6 @@ void pacing_tend(struct daemon *d)
 
 	if (d->detached)
 		return;
-	p->due = false;
 	if (!p->hold.netlink) {
 		/* Whatever a predecessor had: it is kept, or taken away once it is empty. */
 		p->standing = true;
@@ -355,7 +354,7 @@ bool pacing_is_due(struct daemon *d)
 		return false;
 	if (queue_ns && kernel_now_ns() - p->tended_ns >= TOO_LONG_MS * NSEC_PER_MSEC)
 		return true;
-	return p->due || !!horizon_ns != p->wanted ||
+	return !!horizon_ns != p->wanted ||
 	       (p->open &&
 		(t_ns != p->t_ns || horizon_ns != p->horizon_ns || tau1_ns != p->tau1_ns));
 }

@@ -17,7 +17,6 @@ struct pacing {
 	bool wanted;	      /* pace-horizon is not 0 */
 	bool open;	      /* the gate holds */
 	bool standing;	      /* there may be a room of ours that is not wanted any more */
-	bool due;	      /* something has changed that pacing_is_due() does not see */
 	uint64_t t_ns;	      /* the interval of the bucket that the room follows */
 	uint64_t room_t_ns;   /* its own, which is shorter where it would be late for good */
 	uint64_t leave_by_ns; /* those who wait have left by then, so it is shorter; 0: it is not */
