@@ -362,8 +362,9 @@ static void drop_older_abi(const struct kernel *k)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", k->folder, entry->d_name);
 		remove_folder(path, "");
-		log_line("the state of an older sluiced (ABI %u) is gone: buckets, attempts and "
-			 "sessions begin empty; the filter ran on throughout",
+		log_line("the state of an older sluiced (ABI %u) is gone: buckets, attempts, "
+			 "sessions and counters begin empty, a mode or tier set by hand is "
+			 "released; limits, lists and known senders are read anew",
 			 abi);
 	}
 	closedir(folder);
