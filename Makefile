@@ -77,7 +77,7 @@ UNIT_C    := $(wildcard tests/unit/*.c)
 PACKET_C  := $(wildcard tests/packet/*.c)
 REPLAY_C  := $(REPLAY:%=tools/%.c)
 
-.PHONY: all demo fuzz soak bench bench-document bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
+.PHONY: all always demo fuzz soak bench bench-document bench-quick bench-record check check-unit check-packet check-net check-mta check-packages check-kernels install lint format format-check clean
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%/ $(B)/%.bpf.o $(B)/bench/%.skel.h
 .DEFAULT_GOAL := all
@@ -86,6 +86,12 @@ all: $(B)/sluiced $(B)/sluice
 
 $(B)/%/:
 	$(Q)mkdir -p $@
+
+# What is compiled in: 'make install SYSCONFDIR=' after a 'make' without it builds anew.
+CONFIGURED := $(B)/configured
+$(CONFIGURED): always
+	$(Q)mkdir -p $(B) && echo '$(VERSION) $(SYSCONFDIR)' | cmp -s - $@ || \
+		echo '$(VERSION) $(SYSCONFDIR)' >$@
 
 $(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) | $(B)/daemon/
 	$(call msg,BPF,$@)
@@ -97,11 +103,11 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 
 SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(wildcard bpf/*.bpf.c))
 $(B)/daemon/kernel.o $(B)/daemon/kernel_hold.o $(B)/daemon/kernel_sessions.o: $(SKELETONS)
-$(B)/daemon/%.o: daemon/%.c $(HEADERS) | $(B)/daemon/
+$(B)/daemon/%.o: daemon/%.c $(HEADERS) $(CONFIGURED) | $(B)/daemon/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -isystem $(B) $(CFLAGS_ALL) -c $< -o $@
 
-$(B)/tools/%.o: tools/%.c $(HEADERS) | $(B)/tools/
+$(B)/tools/%.o: tools/%.c $(HEADERS) $(CONFIGURED) | $(B)/tools/
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c $< -o $@
 
@@ -249,8 +255,11 @@ install: all
 		install -m 0644 dist/$$folder/sluice.conf $(DESTDIR)$(LIBDIR)/$$folder/ || exit 1; \
 	done
 	$(Q)install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(BASHDIR)
-	$(Q)install -m 0644 man/sluice.conf.5 $(DESTDIR)$(MANDIR)/man5/
-	$(Q)install -m 0644 man/sluice.8 man/sluiced.8 $(DESTDIR)$(MANDIR)/man8/
+	$(Q)for page in $(notdir $(wildcard man/*.[58])); do \
+		to=$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; \
+		sed 's|/etc/sluice/|$(SYSCONFDIR)/sluice/|g' man/$$page >$$to || exit 1; \
+		chmod 0644 $$to; \
+	done
 	$(Q)install -m 0644 dist/completion/sluice $(DESTDIR)$(BASHDIR)/sluice
 	$(Q)ln -sf sluice $(DESTDIR)$(BASHDIR)/sluiced
 
